@@ -1,0 +1,13 @@
+export { databasePath, generateSample } from './generate.ts';
+export type { Measured, SampleReport } from './generate.ts';
+export { inspectDatabase } from './inspect.ts';
+export type { DatabaseState } from './inspect.ts';
+export { writeLive } from './live.ts';
+export type { LiveOptions } from './live.ts';
+export { updateRandomRows } from './mutate.ts';
+export { SampleError, scaleForDatabase } from './options.ts';
+export type { SampleOptions, SampleSizes } from './options.ts';
+export { SCHEMA_VERSION, TABLES } from './schema.ts';
+export type { TableName } from './schema.ts';
+export { DIMENSION } from './vectors.ts';
+export type { VectorSidecar } from './vectors.ts';

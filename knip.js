@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+
+// Dead files, exports and dependencies. The root package only pins versions: who uses a runtime dependency, and whether
+// anyone does, is judged in the package that declares it.
+const { dependencies } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'));
+const startedByPath = ['dependency-cruiser', 'nx'];
+
+export default {
+  ignoreBinaries: ['mkfifo', 'script'],
+  workspaces: {
+    '.': {
+      entry: ['tools/scripts/*.{mjs,test.ts}'],
+      project: ['tools/scripts/**/*.{mjs,ts}', '*.{js,mjs,ts}'],
+      ignoreDependencies: [...Object.keys(dependencies), ...startedByPath],
+    },
+    // main.ts: what is started as a process of its own.
+    'libs/*': { entry: ['src/**/main.ts', 'src/**/*.test.ts', 'src/testing/**/*.ts'], project: ['src/**/*.ts'] },
+    'apps/api': { entry: ['src/main.ts', 'src/**/*.test.ts', '*.{mjs,ts}'], project: ['src/**/*.ts'] },
+    'apps/cli': { entry: ['src/main.ts', 'src/**/*.test.ts', '*.{mjs,ts}'], project: ['src/**/*.ts'] },
+    'apps/web': { entry: ['src/main.tsx', 'src/**/*.test.{ts,tsx}'], project: ['src/**/*.{ts,tsx}'] },
+    'tools/recover': {
+      entry: ['src/main.ts', '{src,test}/**/*.test.ts', '*.{mjs,ts}'],
+      project: ['{src,test}/**/*.ts'],
+    },
+    'examples/foodsave': {
+      entry: ['src/main.ts', 'src/sample/cli.ts', 'src/**/*.test.ts', 'src/migrations/*.ts'],
+      project: ['src/**/*.ts'],
+    },
+  },
+};

@@ -1,0 +1,254 @@
+import type { BigIntStats } from 'node:fs';
+import { lstat } from 'node:fs/promises';
+import { dirname, relative, resolve } from 'node:path';
+import { BackupError, newId, printable, throwIfCancelled, type Clock } from '@foodsave-backup/kernel';
+import { livePath } from '../layout.ts';
+import { assertLayoutPath, fsPath, isAtOrBelow } from '../names.ts';
+import type { CommitResult, EntryMeta, RestoreEntry, RestorePlan, RestoreRun, RestoreSink } from '../port.ts';
+import type { Spot, Step } from './journal.ts';
+import { planLive, type Extra } from './live-plan.ts';
+import { defaultPolicy, restoredMode, sameTime, type MetadataPolicy } from './metadata.ts';
+import type { TreeFilter } from './patterns.ts';
+import { metaOf } from './read.ts';
+import { isHalfUndone, Stages } from './stage.ts';
+import { isWanted, modeNotes, splitPath } from './target-sink.ts';
+import { outermost } from './walk.ts';
+import { alreadyThere, restoreFailed, writeFileAt, writeLinkAt } from './write-file.ts';
+
+export interface LiveSinkOptions {
+  run: RestoreRun;
+  clock: Clock;
+  /** Absolute directory of the configuration file. */
+  baseDir: string;
+  /** Absolute include roots: what the component owns. */
+  roots: readonly string[];
+  /** What it excludes survives a restore. */
+  filter?: TreeFilter;
+  oneFileSystem?: boolean;
+  policy?: MetadataPolicy;
+}
+
+interface Root {
+  path: string;
+  /** Nearest existing directory above the root when the restore began, as configured. */
+  anchorPath: string;
+  anchor: number;
+}
+
+interface Located {
+  /** Absolute. */
+  live: string;
+  spot: Spot;
+  /** A usable path of it; undefined while its directory is missing. */
+  path: string | undefined;
+  stats: BigIntStats | undefined;
+}
+
+/**
+ * Replaces live files: `write()` stages beside them what differs, `commit()` moves it in place by rename. A failure or a crash
+ * in the commit is undone from its journal (see `recoverStages`). Extra files go only when `plan()` listed them.
+ */
+export class LiveSink implements RestoreSink {
+  private readonly options: LiveSinkOptions;
+  private readonly policy: MetadataPolicy;
+  private readonly stages: Stages;
+  private readonly roots: readonly Root[];
+  private readonly steps: Step[] = [];
+  private readonly directoryMeta: Step[] = [];
+  private readonly created = new Set<string>();
+  private extras: Extra[] = [];
+  private readonly notes: string[] = [];
+  private files = 0;
+  private bytes = 0;
+  private same = 0;
+  private droppedModes = 0;
+  private state: 'open' | 'kept' | 'closed' = 'open';
+
+  private constructor(options: LiveSinkOptions, stages: Stages, roots: readonly Root[]) {
+    this.options = options;
+    this.policy = options.policy ?? defaultPolicy();
+    this.stages = stages;
+    this.roots = roots;
+  }
+
+  static async open(options: LiveSinkOptions): Promise<LiveSink> {
+    const roots: Root[] = [];
+    for (const [anchor, { root }] of outermost(options.roots).entries()) {
+      roots.push({ path: root, anchorPath: await nearestDirectory(root === '/' ? '/' : dirname(root)), anchor });
+    }
+    const stages = await Stages.create(newId(options.clock), roots.map((root) => root.anchorPath));
+    return new LiveSink(options, stages, roots);
+  }
+
+  async plan(entries: AsyncIterable<Omit<RestoreEntry, 'content'>>): Promise<RestorePlan> {
+    const { run, baseDir, filter, oneFileSystem } = this.options;
+    const present: string[] = [];
+    for (const root of this.options.roots) if (await lstat(fsPath(root)).catch(() => undefined)) present.push(root);
+    const deletes = run.facts.incomplete !== true;
+    if (!deletes) this.notes.push('The backup is incomplete, so no extra files are deleted.');
+    const walk = { baseDir, roots: present, signal: run.signal, warn: run.warn, startedNs: 0n, oneFileSystem: oneFileSystem ?? false, ...(filter ? { filter } : {}) };
+    const result = await planLive(entries, {
+      walk,
+      paths: run.paths,
+      deletes,
+      sameContent: async (entry) => {
+        const found = await this.locate(entry.path);
+        return found?.path !== undefined && alreadyThere(found.path, entry, run.signal);
+      },
+    });
+    for (const root of result.unknownRoots) this.notes.push(`"${printable(root)}" is not in the backup and was left as it is.`);
+    this.extras = result.extras;
+    return result.plan;
+  }
+
+  async write(entry: RestoreEntry): Promise<void> {
+    assertLayoutPath(entry.path);
+    throwIfCancelled(this.options.run.signal);
+    const wanted = isWanted(entry.path, this.options.run.paths);
+    if (wanted === 'no' || (wanted === 'above' && entry.kind !== 'directory')) return;
+    try {
+      const found = await this.locate(entry.path);
+      if (!found) return;
+      if (entry.kind === 'directory') await this.directory(entry, found, wanted === 'yes');
+      else await this.stage(entry, found);
+    } catch (error) {
+      throw restoreFailed(entry.path, error);
+    }
+  }
+
+  /** Undefined for an existing directory above the roots: it is not this component's. */
+  private async locate(path: string): Promise<Located | undefined> {
+    const live = livePath(this.options.baseDir, path);
+    const root = this.roots.find((candidate) => candidate.path === '/' || isAtOrBelow(live, candidate.path));
+    const above = root ?? this.roots.find((candidate) => isAtOrBelow(candidate.path, live));
+    if (!above) {
+      throw new BackupError('RESTORE_FAILED', `"${printable(path)}" does not belong to this component`, {
+        hint: 'The configuration has changed since the backup, or the backup was tampered with. Restore to a target directory instead.',
+      });
+    }
+    if (!root && isAtOrBelow(above.anchorPath, live)) return undefined;
+    const spot = { at: above.anchor, path: relative(above.anchorPath, live) };
+    if (spot.path === '') return undefined;
+    const { parent, name } = splitPath(spot.path);
+    const directory = await this.stages.anchors[spot.at]?.directory(parent);
+    const at = directory === undefined ? undefined : `${directory}/${name}`;
+    const stats = at === undefined ? undefined : await lstat(fsPath(at), { bigint: true }).catch(() => undefined);
+    return { live, spot, path: at, stats };
+  }
+
+  private async directory(entry: RestoreEntry, found: Located, applyMeta: boolean): Promise<void> {
+    if (!found.stats?.isDirectory()) {
+      await this.makeDirectories(found, entry.meta);
+    } else if (applyMeta) {
+      const from = metaOf(found.stats, undefined);
+      this.directoryMeta.push({ step: 'meta', live: found.spot, kind: 'directory', from, to: entry.meta });
+    }
+  }
+
+  /** mkdir steps for a missing directory and, where the backup did not have them, the ones above it. */
+  private async makeDirectories(found: Located, meta: EntryMeta): Promise<void> {
+    const names = found.spot.path.split('/');
+    const anchorPath = found.live.slice(0, found.live.length - found.spot.path.length - 1);
+    for (let depth = 1; depth <= names.length; depth++) {
+      const path = names.slice(0, depth).join('/');
+      const live = `${anchorPath}/${path}`;
+      if (this.created.has(live)) continue;
+      const last = depth === names.length;
+      if (!last && (await lstat(fsPath(live)).catch(() => undefined))?.isDirectory()) continue;
+      this.created.add(live);
+      const spot = { at: found.spot.at, path };
+      const to = last ? meta : { ...meta, mode: 0o755 };
+      this.steps.push({ step: 'mkdir', live: spot });
+      this.directoryMeta.push({ step: 'meta', live: spot, kind: 'directory', from: to, to });
+    }
+  }
+
+  private async stage(entry: RestoreEntry, found: Located): Promise<void> {
+    const { run } = this.options;
+    if (found.path !== undefined && found.stats && (await alreadyThere(found.path, entry, run.signal))) {
+      const from = metaOf(found.stats, undefined);
+      if (this.differs(entry, from)) this.steps.push({ step: 'meta', live: found.spot, kind: entry.kind, from, to: entry.meta });
+      this.same++;
+      return;
+    }
+    const { parent } = splitPath(found.spot.path);
+    if (parent !== '' && found.path === undefined) {
+      await this.makeDirectories({ ...found, live: dirname(found.live), spot: { at: found.spot.at, path: parent } }, entry.meta);
+    }
+    const staged = await this.stages.spot(found.spot.at, parent);
+    const place = `${(await this.stages.anchors[staged.at]?.directory('')) ?? ''}/${staged.path}`;
+    if (entry.kind === 'symlink') {
+      await writeLinkAt(place, entry, this.policy);
+    } else {
+      this.bytes += await writeFileAt(place, entry, { signal: run.signal, policy: this.policy, durable: true });
+      this.files++;
+      if ((entry.meta.mode & 0o6000) !== 0 && !this.policy.specialModes) this.droppedModes++;
+    }
+    this.steps.push({ step: 'put', live: found.spot, staged, aside: { at: staged.at, path: `${staged.path}.old` } });
+  }
+
+  private differs(entry: RestoreEntry, live: EntryMeta): boolean {
+    if (!sameTime(entry.meta.mtimeNs, live.mtimeNs)) return true;
+    if (this.policy.owner && (entry.meta.uid !== live.uid || entry.meta.gid !== live.gid)) return true;
+    return entry.kind === 'file' && restoredMode('file', entry.meta.mode, this.policy) !== live.mode;
+  }
+
+  async commit(): Promise<CommitResult> {
+    if (this.options.run.dryRun) return { files: 0, bytes: 0, notes: this.notes };
+    const removals = await this.removals();
+    const metas = this.directoryMeta.reverse();
+    const all = [...removals, ...this.steps, ...metas];
+    if (all.length > 0) {
+      try {
+        const { keptDirectories } = await this.stages.commit(() => all, this.policy);
+        if (keptDirectories > 0) this.notes.push(`${keptDirectories} extra directories were kept, because excluded files lie in them.`);
+      } catch (error) {
+        if (isHalfUndone(error)) this.state = 'kept';
+        throw commitFailed(error);
+      }
+    }
+    if (this.same > 0) this.notes.push(`${this.same} files already were as in the backup.`);
+    return { files: this.files, bytes: this.bytes, notes: [...this.notes, ...modeNotes(this.droppedModes, this.policy)] };
+  }
+
+  /** Children before their directories. */
+  private async removals(): Promise<Step[]> {
+    const steps: Step[] = [];
+    for (const { path, kind } of [...this.extras].reverse()) {
+      const found = await this.locate(path);
+      if (!found?.stats) continue;
+      if (kind === 'directory') {
+        steps.push({ step: 'rmdir', live: found.spot, meta: metaOf(found.stats, undefined) });
+      } else {
+        const aside = await this.stages.spot(found.spot.at, splitPath(found.spot.path).parent);
+        steps.push({ step: 'remove', live: found.spot, aside });
+      }
+    }
+    return steps;
+  }
+
+  async close(): Promise<void> {
+    if (this.state === 'closed') return;
+    const keep = this.state === 'kept';
+    this.state = 'closed';
+    await this.stages.close(keep);
+  }
+}
+
+async function nearestDirectory(path: string): Promise<string> {
+  let near = resolve(path);
+  for (;;) {
+    const stats = await lstat(fsPath(near)).catch(() => undefined);
+    if (stats?.isDirectory() || stats?.isSymbolicLink() || near === '/') return near;
+    near = dirname(near);
+  }
+}
+
+function commitFailed(error: unknown): BackupError {
+  if (error instanceof BackupError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new BackupError('RESTORE_FAILED', `The restored files could not be put in place (${printable(why)})`, {
+    hint: 'Everything was put back as it was. Stop the application or correct the permissions, then restore again.',
+    cause: error,
+  });
+}

@@ -1,0 +1,128 @@
+import { lstat, mkdir } from 'node:fs/promises';
+import { BackupError, printable, systemErrorCode } from '@foodsave-backup/kernel';
+import { assertLayoutPath, fsPath, isAtOrBelow } from '../names.ts';
+import type { CommitResult, EntryMeta, RestoreEntry, RestorePlan, RestoreRun, RestoreSink } from '../port.ts';
+import { Anchor } from './anchor.ts';
+import { applyToPath, defaultPolicy, type MetadataPolicy } from './metadata.ts';
+import { alreadyThere, restoreFailed, writeFileAt, writeLinkAt } from './write-file.ts';
+
+/** Whether `paths` asks for an entry; the directories above what was asked for are wanted too, as places. */
+export function isWanted(path: string, paths: readonly string[] | undefined): 'yes' | 'above' | 'no' {
+  if (!paths || paths.some((wanted) => isAtOrBelow(path, wanted))) return 'yes';
+  return paths.some((wanted) => isAtOrBelow(wanted, path)) ? 'above' : 'no';
+}
+
+/** The directory of a layout path (`''` at the top) and its last name. */
+export function splitPath(path: string): { parent: string; name: string } {
+  const slash = path.lastIndexOf('/');
+  return slash < 0 ? { parent: '', name: path } : { parent: path.slice(0, slash), name: path.slice(slash + 1) };
+}
+
+/**
+ * Lays entries out below a directory. Nothing is written through a link, nothing outside the directory, and no existing
+ * file is replaced: one with the same content is taken as restored (two components may hold the same file), any other is
+ * RESTORE_FAILED. Modes and times of directories are set by `commit()`, when nothing is written into them any more.
+ */
+export class TargetSink implements RestoreSink {
+  private readonly run: RestoreRun;
+  private readonly anchor: Anchor;
+  private readonly policy: MetadataPolicy;
+  private readonly directories: { path: string; meta: EntryMeta }[] = [];
+  private files = 0;
+  private bytes = 0;
+  private droppedModes = 0;
+  private closed = false;
+
+  private constructor(run: RestoreRun, anchor: Anchor, policy: MetadataPolicy) {
+    this.run = run;
+    this.anchor = anchor;
+    this.policy = policy;
+  }
+
+  static async open(run: RestoreRun, directory: string, policy: MetadataPolicy = defaultPolicy()): Promise<TargetSink> {
+    try {
+      await mkdir(fsPath(directory), { recursive: true, mode: 0o700 });
+      return new TargetSink(run, await Anchor.open(directory), policy);
+    } catch (error) {
+      throw new BackupError('TARGET_INVALID', `"${printable(directory)}" cannot be used as a target (${systemErrorCode(error) ?? 'unknown reason'})`, {
+        hint: 'Choose a new or empty directory that you may write to.',
+        cause: error,
+      });
+    }
+  }
+
+  plan(): Promise<RestorePlan> {
+    return Promise.reject(new BackupError('INTERNAL', 'A restore into a target directory has no plan'));
+  }
+
+  async write(entry: RestoreEntry): Promise<void> {
+    assertLayoutPath(entry.path);
+    const wanted = isWanted(entry.path, this.run.paths);
+    if (wanted === 'no' || (wanted === 'above' && entry.kind !== 'directory')) return;
+    const { parent, name } = splitPath(entry.path);
+    try {
+      const directory = await this.anchor.directory(parent, (path) => this.created(path, entry.meta));
+      const path = `${directory ?? ''}/${name}`;
+      if (entry.kind === 'directory') await this.makeDirectory(path, entry);
+      else await this.create(path, entry);
+    } catch (error) {
+      throw restoreFailed(entry.path, error);
+    }
+  }
+
+  /** A parent that the backup does not describe (`_outside/var`): ordinary modes, the time of what made it necessary. */
+  private created(path: string, of: EntryMeta): void {
+    this.directories.push({ path, meta: { mode: 0o755, uid: of.uid, gid: of.gid, mtimeNs: of.mtimeNs } });
+  }
+
+  private async makeDirectory(path: string, entry: RestoreEntry): Promise<void> {
+    try {
+      await mkdir(fsPath(path), { mode: 0o700 });
+    } catch (error) {
+      if (systemErrorCode(error) !== 'EEXIST' || !(await lstat(fsPath(path))).isDirectory()) throw error;
+    }
+    this.directories.push({ path: entry.path, meta: entry.meta });
+  }
+
+  private async create(path: string, entry: RestoreEntry): Promise<void> {
+    const { signal } = this.run;
+    try {
+      if (entry.kind === 'symlink') {
+        await writeLinkAt(path, entry, this.policy);
+        return;
+      }
+      this.bytes += await writeFileAt(path, entry, { signal, policy: this.policy, durable: false });
+      if ((entry.meta.mode & 0o6000) !== 0 && !this.policy.specialModes) this.droppedModes++;
+    } catch (error) {
+      if (systemErrorCode(error) !== 'EEXIST' || !(await alreadyThere(path, entry, signal))) throw error;
+    }
+    this.files++;
+  }
+
+  async commit(): Promise<CommitResult> {
+    for (const { path, meta } of this.directories.reverse()) {
+      const { parent, name } = splitPath(path);
+      const directory = await this.anchor.directory(parent);
+      try {
+        await applyToPath(`${directory ?? ''}/${name}`, 'directory', meta, this.policy);
+      } catch (error) {
+        throw restoreFailed(path, error);
+      }
+    }
+    this.directories.length = 0;
+    return { files: this.files, bytes: this.bytes, notes: modeNotes(this.droppedModes, this.policy) };
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await this.anchor.close();
+  }
+}
+
+export function modeNotes(dropped: number, policy: MetadataPolicy): string[] {
+  const notes: string[] = [];
+  if (dropped > 0) notes.push(`${dropped} ${dropped === 1 ? 'file' : 'files'} had setuid or setgid in the backup, which is not restored. Set it by hand where it is needed.`);
+  if (!policy.owner) notes.push('Owners were not restored, because this process does not run as root.');
+  return notes;
+}

@@ -1,0 +1,12 @@
+export type * from './port.ts';
+export * from './names.ts';
+export * from './layout.ts';
+export * from './config.ts';
+export * from './define.ts';
+export * from './fs/patterns.ts';
+export * from './fs/read.ts';
+export * from './fs/walk.ts';
+export * from './fs/restore.ts';
+export { hashFile } from './fs/write-file.ts';
+export { recoverStages, type RecoveredStage } from './fs/stage.ts';
+export { sameTime, type MetadataPolicy } from './fs/metadata.ts';

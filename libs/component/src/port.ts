@@ -1,0 +1,200 @@
+import type { Clock } from '@foodsave-backup/kernel';
+
+/**
+ * What the engine needs of something that can be backed up. A driver turns a configuration into a `Component`; the engine
+ * asks it for a dump (backup) or for a restore. Drivers know nothing of repositories, packs, HTTP or terminals.
+ *
+ * Paths of entries are *layout paths*: POSIX, relative, no empty, `.` or `..` segment. They say where an entry lies below
+ * the directory of the configuration file (`data/foodsave.db`), or below `_outside/` with the absolute path of anything
+ * outside it (`_outside/var/lib/app.db`). `layoutPath()` computes them; `livePath()` goes back.
+ *
+ * Names are bytes on disk. In this port they are strings in which bytes that are not UTF-8 stand as lone surrogates
+ * U+DC80..U+DCFF (Python's PEP 383, "surrogateescape"); `encodeName()` and `decodeName()` convert.
+ */
+export interface ComponentDriver<Config = unknown> {
+  /** `database`, `files`, `config`, `vector_store` or a custom type `[a-z][a-z0-9_]{0,31}`. */
+  readonly type: string;
+  /** `sqlite`, `directory`, `faiss`, …: the value of the `driver` key of its configuration. */
+  readonly driver: string;
+  /** Checks the configuration of one instance (already parsed YAML) and binds it. Throws CONFIG_INVALID. No I/O. */
+  open(instance: string, config: Config, context: ComponentContext): Component;
+}
+
+export interface ComponentContext {
+  /** Absolute directory of the configuration file; relative paths resolve from it. */
+  baseDir: string;
+  /** Private directory (0700) for temporary files, on the machine's own disk. The engine empties it after each run. */
+  scratchDir: string;
+  clock: Clock;
+  env: Readonly<Record<string, string | undefined>>;
+  /** Whether the repository encrypts. Without encryption the `config` component redacts secrets. */
+  encrypted: boolean;
+}
+
+export interface Component {
+  readonly instance: string;
+  readonly type: string;
+  /** Looks at the source without reading it whole. Throws SOURCE_MISSING, SOURCE_UNREADABLE, SOURCE_LOCKED, SOURCE_CORRUPT. */
+  probe(): Promise<ProbeResult>;
+  openDump(run: DumpRun): Promise<Dump>;
+  openRestore(run: RestoreRun): Promise<RestoreSink>;
+  /** Absolute live paths that this component owns (files or directories); a key file or repository inside them is refused. */
+  livePaths(): readonly string[];
+}
+
+export interface ProbeResult {
+  /** Estimated bytes to read, for progress and space checks. */
+  bytes: number;
+  /** Estimated entries. */
+  entries: number;
+  /** What a person would like to know ("WAL mode, 3 tables"). */
+  summary: string;
+}
+
+export interface ComponentWarning {
+  code: string;
+  message: string;
+  /** Layout path, where it concerns one entry. */
+  path?: string;
+}
+
+export interface DumpRun {
+  signal: AbortSignal;
+  warn(warning: ComponentWarning): void;
+  /** The entry of the newest backup of this instance at a layout path: how a driver may say `unchanged` without reading. */
+  previous(path: string): PreviousEntry | undefined | Promise<PreviousEntry | undefined>;
+}
+
+export interface PreviousEntry {
+  kind: EntryKind;
+  size: number;
+  meta: EntryMeta;
+  /** SHA-256 of the content, 32 bytes; absent for entries without content. */
+  sha256?: Uint8Array;
+}
+
+export type EntryKind = 'file' | 'directory' | 'symlink';
+
+/** POSIX metadata. Times are nanoseconds since the epoch. */
+export interface EntryMeta {
+  /** Permission bits incl. setuid, setgid, sticky (07777). */
+  mode: number;
+  uid: number;
+  gid: number;
+  mtimeNs: bigint;
+  /** For "unchanged?" only, never restored. */
+  ctimeNs?: bigint;
+  inode?: bigint;
+}
+
+export interface DumpEntry {
+  path: string;
+  kind: EntryKind;
+  meta: EntryMeta;
+  /** Of a file: bytes as far as known before reading. */
+  size: number;
+  /** Of a symbolic link: where it points, as stored. */
+  linkTarget?: string;
+  /** Of a file. Absent when `unchanged`. */
+  content?: EntryContent;
+  /** The driver vouches that the content equals `previous(path)`: the engine reuses it without reading. */
+  unchanged?: boolean;
+}
+
+export type EntryContent = StreamContent | PagedContent;
+
+/** A byte stream, read once, in order. Pieces of 64 KiB to 4 MiB; a piece is not touched by the producer after it was yielded. */
+export interface StreamContent {
+  kind: 'stream';
+  open(): AsyncIterable<Uint8Array>;
+  /** Called after the last piece: `changed` when the source was altered while it was read (even after retries). */
+  finish?(): Promise<{ changed: boolean; meta?: EntryMeta }>;
+}
+
+/** Fixed-size pages of a consistent snapshot, which the engine compares page by page with the newest backup. */
+export interface PagedContent {
+  kind: 'paged';
+  /** Bytes, a power of two from 512 to 65536. */
+  pageSize: number;
+  pageCount: number;
+  /** The bytes of pages `[first, first + count)`, `count * pageSize` long. At most 4 MiB a call. */
+  read(first: number, count: number): Promise<Uint8Array>;
+}
+
+export interface Dump {
+  /**
+   * The entries, each once; parents before children, siblings in ascending byte order of their names. An entry's content
+   * is consumed before the next entry is asked for. Throws a BackupError when the component cannot be captured.
+   */
+  entries(): AsyncIterable<DumpEntry>;
+  /** After the last entry: facts computed on the captured bytes, for the manifest. JSON values only, no secrets. */
+  facts(): Promise<ComponentFacts>;
+  /** Frees the snapshot. Always called, also after a failure. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface ComponentFacts {
+  /** ISO 8601 UTC: the instant whose state was captured (for a database: when the snapshot was pinned). */
+  capturedAt: string;
+  /** True when the source itself is damaged (e.g. integrity_check not ok): kept, flagged, never green. */
+  corrupt?: boolean;
+  /** True when some of the source could not be read (exit code 3). */
+  incomplete?: boolean;
+  [fact: string]: unknown;
+}
+
+export interface RestoreRun {
+  signal: AbortSignal;
+  warn(warning: ComponentWarning): void;
+  /**
+   * `target`: lay everything out below this absolute directory. `live`: replace what the component owns.
+   * A live sink stages beside the live data and touches it only in `commit()`.
+   */
+  destination: { kind: 'target'; directory: string } | { kind: 'live' };
+  /** Facts of the backup that is restored. */
+  facts: ComponentFacts;
+  /** Absent for all; otherwise only entries at or below these layout paths are written and replaced. */
+  paths?: readonly string[];
+  /** Live only: plan and report, change nothing. */
+  dryRun: boolean;
+}
+
+export interface RestoreEntry {
+  path: string;
+  kind: EntryKind;
+  meta: EntryMeta;
+  size: number;
+  linkTarget?: string;
+  /** SHA-256 that the content must have, 32 bytes. */
+  sha256?: Uint8Array;
+  /** Of a file: its bytes in order, already verified against the backup's own hashes. */
+  content?: () => AsyncIterable<Uint8Array>;
+}
+
+export interface RestorePlan {
+  /** Layout paths, at most 1,000 of each listed; the counts are exact. */
+  added: string[];
+  replaced: string[];
+  deleted: string[];
+  counts: { added: number; replaced: number; deleted: number; unchanged: number };
+  bytes: number;
+}
+
+/** Receives the entries of one component in the dump's order. */
+export interface RestoreSink {
+  /** Live only: what `commit()` would do, given the entries of the backup without contents. Called before any `write`. */
+  plan(entries: AsyncIterable<Omit<RestoreEntry, 'content'>>): Promise<RestorePlan>;
+  /** Writes (target) or stages (live) one entry. Throws a BackupError; the engine decides whether to go on. */
+  write(entry: RestoreEntry): Promise<void>;
+  /** Makes the restored data live, or throws with the target untouched. With a target directory: finishes modes and times. */
+  commit(): Promise<CommitResult>;
+  /** Removes what was staged and not committed. Idempotent, always called. */
+  close(): Promise<void>;
+}
+
+export interface CommitResult {
+  files: number;
+  bytes: number;
+  /** What a person must know afterwards ("LOG_LEVEL was redacted in the backup and kept as it is"). */
+  notes: string[];
+}

@@ -1,0 +1,159 @@
+import type BetterSqlite3 from 'better-sqlite3';
+import { systemClock } from '@foodsave-backup/kernel';
+import {
+  ALL_PAGES,
+  BUSY_SLICE_MS,
+  SqliteError,
+  type Row,
+  type SqliteBinding,
+  type SqliteConnection,
+  type SqliteOpenOptions,
+  type StepPolicy,
+} from './binding.ts';
+
+type Constructor = typeof BetterSqlite3;
+type Database = BetterSqlite3.Database;
+
+const RETRY_MS = 25;
+
+/** The binding `better-sqlite3`: calls block this process, which is why only the child uses it for the application's data. */
+export async function loadBetterSqlite3(): Promise<SqliteBinding> {
+  const Native = (await import('better-sqlite3')).default;
+  const memory = new Native(':memory:');
+  const version = String(memory.prepare('SELECT sqlite_version()').pluck().get());
+  memory.close();
+  return {
+    name: 'better-sqlite3',
+    version,
+    // Not async functions with a body that throws synchronously: every failure is a rejection.
+    open: (file, options) => Promise.resolve().then(() => open(Native, file, options)),
+    overwrite: (live, staged, busyTimeoutMs) => overwrite(Native, live, staged, busyTimeoutMs),
+  };
+}
+
+function openNative(Native: Constructor, file: string, options: SqliteOpenOptions): Database {
+  assertSafeName(file);
+  return new Native(file, {
+    readonly: options.mode === 'readonly',
+    fileMustExist: true,
+    timeout: options.busyTimeoutMs,
+  });
+}
+
+function open(Native: Constructor, file: string, options: SqliteOpenOptions): SqliteConnection {
+  const database = openNative(Native, file, options);
+  const later = <T>(work: () => T): Promise<T> => Promise.resolve().then(work);
+  return {
+    exec: (sql) =>
+      later(() => {
+        database.exec(sql);
+      }),
+    all: (sql) =>
+      later(() => {
+        const statement = database.prepare(sql);
+        if (statement.reader) return statement.all() as Row[];
+        statement.run();
+        return [];
+      }),
+    close: () =>
+      later(() => {
+        database.close();
+      }),
+    backupTo: (target, policy) => steps(database, target, policy, options.busyTimeoutMs),
+  };
+}
+
+async function steps(database: Database, target: string, policy: StepPolicy, busyTimeoutMs: number): Promise<void> {
+  assertSafeName(target);
+  database.pragma(`busy_timeout = ${String(BUSY_SLICE_MS)}`);
+  try {
+    const deadline = systemClock.monotonic() + busyTimeoutMs;
+    for (;;) {
+      const pass = new Pass(policy, busyTimeoutMs);
+      const result = await database.backup(target, { progress: (progress) => pass.next(progress) });
+      // Called complete although no page was ever counted: the very first lock could not be had.
+      if (result.totalPages > 0) {
+        pass.done();
+        return;
+      }
+      if (systemClock.monotonic() >= deadline) throw busy();
+    }
+  } finally {
+    database.pragma(`busy_timeout = ${String(busyTimeoutMs)}`);
+  }
+}
+
+/**
+ * One use of the backup API, which is asked after each step how to go on. better-sqlite3 reports BUSY of a step as a step
+ * that copied nothing; what tells it from a restart is that SQLite waited for its whole time slice before.
+ */
+class Pass {
+  private readonly policy: StepPolicy;
+  private readonly busyTimeoutMs: number;
+  private requested = 0;
+  private previous: number | undefined;
+  private busySince: number | undefined;
+  private started = systemClock.monotonic();
+
+  constructor(policy: StepPolicy, busyTimeoutMs: number) {
+    this.policy = policy;
+    this.busyTimeoutMs = busyTimeoutMs;
+  }
+
+  next({ remainingPages, totalPages }: BetterSqlite3.BackupMetadata): number {
+    const now = systemClock.monotonic();
+    const elapsedMs = now - this.started;
+    const first = this.requested === 0;
+    if (!first && remainingPages === this.previous && this.wasBusy(elapsedMs)) {
+      this.busySince ??= this.started;
+      if (now - this.busySince >= this.busyTimeoutMs) throw busy();
+    } else {
+      this.busySince = undefined;
+      this.previous = remainingPages;
+      const last = first ? undefined : { remaining: remainingPages, total: totalPages, elapsedMs };
+      const { pages, pauseMs } = this.policy.next(last);
+      this.requested = pages;
+      // The callback is synchronous; this process has nothing else to do while the application gets its turn.
+      if (pauseMs > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
+    }
+    this.started = systemClock.monotonic();
+    return this.requested;
+  }
+
+  /** No progress of a step over everything can only mean a lock; SQLite does not wait for each kind of them. */
+  private wasBusy(elapsedMs: number): boolean {
+    return this.requested === ALL_PAGES || elapsedMs >= BUSY_SLICE_MS * 0.9;
+  }
+
+  done(): void {
+    this.policy.done?.(systemClock.monotonic() - this.started);
+  }
+}
+
+async function overwrite(Native: Constructor, live: string, staged: string, busyTimeoutMs: number): Promise<void> {
+  assertSafeName(live);
+  const source = openNative(Native, staged, { mode: 'readonly', busyTimeoutMs });
+  try {
+    // The target's lock is taken by the very first step. better-sqlite3 opens the target without a busy handler.
+    const deadline = systemClock.monotonic() + busyTimeoutMs;
+    for (;;) {
+      const result = await source.backup(live, { progress: () => ALL_PAGES });
+      if (result.totalPages > 0 && result.remainingPages === 0) return;
+      if (systemClock.monotonic() >= deadline) throw busy();
+      await systemClock.sleep(RETRY_MS);
+    }
+  } finally {
+    source.close();
+  }
+}
+
+function busy(): SqliteError {
+  return new SqliteError('SQLITE_BUSY', 'database is locked');
+}
+
+/** better-sqlite3 trims names, and would open another file than the one that was meant. */
+function assertSafeName(file: string): void {
+  if (file !== file.trim()) {
+    throw new SqliteError('SQLITE_CANTOPEN', 'better-sqlite3 cannot open a file whose name ends with a blank');
+  }
+}

@@ -1,0 +1,58 @@
+import { serializeError } from '@foodsave-backup/kernel';
+import { loadBinding, type BindingChoice, type SqliteBinding, type SqliteConnection } from './binding.ts';
+import { captureDatabase } from './capture.ts';
+import { databaseFacts } from './facts.ts';
+import { hashFile } from './files.ts';
+import { probeDatabase } from './probe.ts';
+import type { ChildMessage, ChildOperations, ChildRequest, OperationName } from './protocol.ts';
+import { replaceDatabase } from './replace.ts';
+
+type Handlers = {
+  [K in OperationName]: (request: ChildOperations[K]['request']) => Promise<ChildOperations[K]['response']>;
+};
+
+function send(message: ChildMessage): void {
+  process.send?.(message);
+}
+
+function handlers(binding: SqliteBinding): Handlers {
+  const retained: SqliteConnection[] = [];
+  return {
+    probe: (request) => probeDatabase(binding, request),
+    capture: (request) =>
+      captureDatabase(binding, request, () => {
+        send({ type: 'pinned' });
+      }),
+    facts: (request) => databaseFacts(binding, request),
+    replace: (request) => replaceDatabase(binding, request, retained),
+    hash: (request) => hashFile(request.path),
+  };
+}
+
+/** One at a time, in order: SQLite's locks are per process, and a raw read must never meet an open connection. */
+function serve(choice: BindingChoice): void {
+  const ready = loadBinding(choice).then(handlers);
+  // Its failure is the answer to every call.
+  ready.catch(() => undefined);
+  let queue: Promise<void> = Promise.resolve();
+  process.on('message', (message) => {
+    queue = queue.then(() => answer(ready, message as ChildRequest));
+  });
+}
+
+async function answer(ready: Promise<Handlers>, { id, operation, request }: ChildRequest): Promise<void> {
+  try {
+    const handle = (await ready)[operation] as (request: unknown) => Promise<unknown>;
+    send({ type: 'done', id, response: await handle(request) });
+  } catch (error) {
+    send({ type: 'failed', id, error: serializeError(error) });
+  }
+}
+
+// The parent is gone: nothing here is worth finishing, and nobody else would end this process. SIGKILL, because an ordinary
+// exit waits for the thread pool.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+// Ctrl-C on a terminal reaches the whole group; the parent decides what it means.
+process.on('SIGINT', () => undefined);
+const [, , choice] = process.argv;
+serve(choice === 'sqlite3' || choice === 'better-sqlite3' ? choice : 'auto');

@@ -1,0 +1,87 @@
+import type { SerializedError } from '@foodsave-backup/kernel';
+import type { IntegrityLevel } from '../config.ts';
+import type { BindingName } from './binding.ts';
+
+/** How a private copy came to be; stands in the facts of a backup. */
+export type CaptureMethod =
+  /** Backup API inside a pinned read transaction (WAL mode). */
+  | 'pinned'
+  /** Backup API in bounded steps (rollback-journal mode). */
+  | 'steps'
+  /** Backup API in one step, after writers had restarted the bounded ones too often. */
+  | 'full-pass'
+  /** A copy of a file that provably nobody wrote meanwhile, with its journal or log where it had one. */
+  | 'quiet-copy'
+  /** The source is too damaged for SQLite: its bytes as they are. */
+  | 'damaged-copy'
+  /** The source is a file of zero bytes, which SQLite takes for a database without tables. */
+  | 'empty';
+
+export interface CaptureResult {
+  method: CaptureMethod;
+  journalMode: 'wal' | 'rollback';
+  /** Longest time, in milliseconds, for which the capture kept writers from committing. */
+  longestStallMs: number;
+  /** How often a writer made the copy start again. */
+  restarts: number;
+  binding: BindingName;
+}
+
+/** Computed on a private copy. JSON values only. */
+export interface DatabaseFacts {
+  /** Sorted by name. `rows` is null where this SQLite cannot count (a virtual table of an unknown module). */
+  tables: { name: string; rows: number | null; virtual?: true }[];
+  /** SHA-256, hexadecimal, over the sorted schema; null when it cannot be read. */
+  schemaHash: string | null;
+  userVersion: number | null;
+  applicationId: number | null;
+  pageSize: number | null;
+  pageCount: number | null;
+  encoding: string | null;
+  autoVacuum: 'none' | 'full' | 'incremental' | null;
+  /** `ok`, or the first ten messages of SQLite. */
+  integrityCheck: 'ok' | string[];
+  integrityLevel: IntegrityLevel;
+  /** Violations of foreign keys; null when they cannot be checked. */
+  foreignKeyCheck: number | null;
+  /** Newest row of a known migrations table. */
+  newestMigration: string | null;
+  sqliteVersion: string;
+  corrupt: boolean;
+}
+
+export interface ReplaceResult {
+  method: 'renamed' | 'overwritten';
+  /** What a person must know afterwards. */
+  notes: string[];
+}
+
+/** What the child can do. All paths are absolute. One call runs at a time. */
+export interface ChildOperations {
+  probe: {
+    request: { path: string; busyTimeoutMs: number };
+    response: { bytes: number; tables: number | null; journalMode: 'wal' | 'rollback' | 'empty' };
+  };
+  /** Copies the database at `path` consistently to `snapshot`, a new file (0600) in a private directory. */
+  capture: { request: { path: string; snapshot: string; busyTimeoutMs: number }; response: CaptureResult };
+  /** Looks at a private copy, which stays as it is. */
+  facts: { request: { path: string; integrity: IntegrityLevel }; response: DatabaseFacts };
+  /** Puts `staged`, a checked file in the same directory, in the place of the database `live`. */
+  replace: { request: { live: string; staged: string; busyTimeoutMs: number }; response: ReplaceResult };
+  /** SHA-256, hexadecimal, of a file that others may have open. */
+  hash: { request: { path: string }; response: { sha256: string; bytes: number } };
+}
+
+export type OperationName = keyof ChildOperations;
+
+export interface ChildRequest<K extends OperationName = OperationName> {
+  id: number;
+  operation: K;
+  request: ChildOperations[K]['request'];
+}
+
+export type ChildMessage =
+  /** The state that the copy will hold was fixed just now; a later one replaces it. */
+  | { type: 'pinned' }
+  | { type: 'done'; id: number; response: unknown }
+  | { type: 'failed'; id: number; error: SerializedError };

@@ -1,0 +1,72 @@
+import type {
+  Component,
+  ComponentContext,
+  Dump,
+  DumpRun,
+  ProbeResult,
+  RestoreRun,
+  RestoreSink,
+} from '@foodsave-backup/component';
+import type { BindingChoice } from './child/binding.ts';
+import { SqliteChild } from './child/client.ts';
+import type { DatabaseSettings } from './config.ts';
+import { openSqliteDump } from './dump.ts';
+import { LiveRestore } from './restore-live.ts';
+import { TargetRestore } from './restore-target.ts';
+
+/** Everything that the parts of one component share. */
+export interface SqliteSource {
+  instance: string;
+  settings: DatabaseSettings;
+  context: ComponentContext;
+  binding: BindingChoice;
+}
+
+/** One SQLite database. This process never opens its file; each task forks a child that does (child/client.ts says why). */
+export class SqliteComponent implements Component {
+  readonly type = 'database';
+  readonly instance: string;
+  private readonly source: SqliteSource;
+
+  constructor(instance: string, settings: DatabaseSettings, context: ComponentContext, binding: BindingChoice) {
+    this.instance = instance;
+    this.source = { instance, settings, context, binding };
+  }
+
+  async probe(): Promise<ProbeResult> {
+    const { settings, context, binding } = this.source;
+    const child = new SqliteChild({ binding, scratchDir: context.scratchDir });
+    try {
+      const { path, busyTimeoutMs } = settings;
+      const found = await child.call('probe', { path, busyTimeoutMs });
+      return { bytes: found.bytes, entries: 1, summary: summarise(found.journalMode, found.tables) };
+    } finally {
+      child.close();
+    }
+  }
+
+  openDump(run: DumpRun): Promise<Dump> {
+    return openSqliteDump(this.source, run);
+  }
+
+  openRestore(run: RestoreRun): Promise<RestoreSink> {
+    const { destination } = run;
+    return Promise.resolve(
+      destination.kind === 'live'
+        ? new LiveRestore(this.source, run)
+        : new TargetRestore(this.source, run, destination.directory),
+    );
+  }
+
+  livePaths(): readonly string[] {
+    const { path } = this.source.settings;
+    return [path, `${path}-wal`, `${path}-shm`, `${path}-journal`];
+  }
+}
+
+function summarise(journalMode: 'wal' | 'rollback' | 'empty', tables: number | null): string {
+  if (journalMode === 'empty') return 'SQLite, an empty file';
+  const mode = journalMode === 'wal' ? 'WAL mode' : 'rollback journal';
+  if (tables === null) return `SQLite, ${mode}`;
+  return `SQLite, ${mode}, ${String(tables)} ${tables === 1 ? 'table' : 'tables'}`;
+}

@@ -1,0 +1,1 @@
+export { filesDriver, parseFilesConfig, IGNORE_FILE, type FilesConfig } from './driver.ts';

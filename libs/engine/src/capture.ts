@@ -1,0 +1,198 @@
+import { BackupError, isoTime, serializeError, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
+import type { Component, Dump, DumpEntry, EntryMeta, PreviousEntry } from '@foodsave-backup/component';
+import type { FileEntry, ManifestComponent, TreeEntry, TreeMeta } from '@foodsave-backup/format';
+import type { BackupSession, ComponentWriter } from '@foodsave-backup/repository';
+import { encodeName } from '@foodsave-backup/component';
+import { namesToPath, pathToNames } from './names-path.ts';
+import { openComponent } from './opened.ts';
+import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
+
+/** Cumulative figures over all components of a backup. */
+export class CaptureProgress {
+  readonly #context: RunContext;
+  doneBytes = 0;
+  doneFiles = 0;
+  totalBytes = 0;
+  totalFiles = 0;
+  #component = '';
+  #current = '';
+
+  constructor(context: RunContext) {
+    this.#context = context;
+  }
+
+  enter(component: string): void {
+    this.#component = component;
+    this.#current = '';
+    this.#tell();
+  }
+
+  file(path: string): void {
+    this.#current = path;
+    this.doneFiles++;
+    this.#tell();
+  }
+
+  add(bytes: number): void {
+    this.doneBytes += bytes;
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#context.progress({
+      phase: 'capture',
+      component: this.#component,
+      ...(this.#current === '' ? {} : { current: this.#current }),
+      doneBytes: this.doneBytes,
+      // Estimates of live sources can be exceeded; a percentage over 100 helps nobody.
+      totalBytes: Math.max(this.totalBytes, this.doneBytes),
+      doneFiles: this.doneFiles,
+      totalFiles: Math.max(this.totalFiles, this.doneFiles),
+    });
+  }
+}
+
+export interface CapturedComponent {
+  spec: ComponentSpec;
+  writer?: ComponentWriter;
+  /** Without totals: those are final when the packs are finished. */
+  partial: Omit<ManifestComponent, 'files' | 'directories' | 'links' | 'sizeBytes' | 'storedBytes'>;
+  /** Some of the source could not be read. */
+  incomplete: boolean;
+  corrupt: boolean;
+}
+
+export interface CaptureJob {
+  deps: EngineDeps;
+  context: RunContext;
+  session: BackupSession;
+  scratchDir: string;
+  progress: CaptureProgress;
+}
+
+/** Captures one component. A failure of its source is part of the result; of the repository, it is thrown. */
+export async function captureComponent(
+  job: CaptureJob,
+  spec: ComponentSpec,
+  previousRoot: Buffer | undefined,
+): Promise<CapturedComponent> {
+  const { deps, context, session } = job;
+  context.emit({ type: 'component.started', component: spec.instance });
+  job.progress.enter(spec.instance);
+  const base = { type: spec.type, driver: spec.driver };
+  const writer = session.component(spec.type, previousRoot);
+  try {
+    const component = openComponent(deps, spec, job.scratchDir, session.repository.keys.encrypted);
+    const facts = await dumpInto(job, component, writer);
+    const root = await writer.finish();
+    context.emit({ type: 'component.finished', component: spec.instance, status: 'complete' });
+    return {
+      spec,
+      writer,
+      partial: { ...base, status: 'complete', capturedAt: facts.capturedAt, root: root.toString('hex'), facts },
+      incomplete: facts.incomplete === true,
+      corrupt: facts.corrupt === true,
+    };
+  } catch (error) {
+    throwIfCancelled(context.signal);
+    const known = toBackupError(error, 'COMPONENT_FAILED');
+    if (isRepositoryFault(known)) throw known;
+    // What waits in the writer is stored or dropped with the session; nothing refers to it.
+    await writer.finish().catch(() => undefined);
+    const failure = serializeError(known);
+    context.emit({ type: 'component.finished', component: spec.instance, status: 'failed', error: failure });
+    const { code, message, hint } = failure;
+    const partialError = { code, message, ...(hint === undefined ? {} : { hint }) };
+    return { spec, partial: { ...base, status: 'failed', facts: {}, error: partialError }, incomplete: false, corrupt: false };
+  }
+}
+
+/** Failures of the place where backups go end the whole run; failures of one source do not. */
+function isRepositoryFault(error: BackupError): boolean {
+  return error.code === 'NO_SPACE' || error.code === 'REPOSITORY_NOT_WRITABLE' || error.code === 'INTERNAL';
+}
+
+async function dumpInto(job: CaptureJob, component: Component, writer: ComponentWriter): Promise<{ capturedAt: string; incomplete?: boolean; corrupt?: boolean }> {
+  const { context, progress, deps } = job;
+  const dump: Dump = await component.openDump({
+    signal: context.signal,
+    warn: (warning) => {
+      context.emit({ type: 'warning', component: component.instance, ...warning });
+    },
+    previous: async (path) => toPrevious(await writer.previous(pathToNames(path))),
+  });
+  let changed = 0;
+  try {
+    for await (const entry of dump.entries()) {
+      throwIfCancelled(context.signal);
+      progress.file(entry.path);
+      if (await addEntry(entry, writer, progress)) {
+        changed++;
+        const message = 'It changed while it was read';
+        context.emit({ type: 'warning', component: component.instance, code: 'CHANGED_WHILE_READ', message, path: entry.path });
+      }
+    }
+    const facts = await dump.facts();
+    return { ...facts, capturedAt: facts.capturedAt || isoTime(deps.clock), ...(changed > 0 ? { changedWhileRead: changed } : {}) };
+  } finally {
+    await dump.close();
+  }
+}
+
+/** True when the file changed while it was read. */
+async function addEntry(entry: DumpEntry, writer: ComponentWriter, progress: CaptureProgress): Promise<boolean> {
+  const names = pathToNames(entry.path);
+  const meta = toTreeMeta(entry.meta);
+  if (entry.kind === 'directory') {
+    writer.addDirectory(names, meta);
+    return false;
+  }
+  if (entry.kind === 'symlink') {
+    writer.addLink(names, meta, encodeName(entry.linkTarget ?? ''));
+    return false;
+  }
+  if (entry.unchanged === true) {
+    const before = await writer.previous(names);
+    if (before?.type !== 'file') throw new BackupError('INTERNAL', `${entry.path} was called unchanged and has no previous version`);
+    writer.addUnchanged(names, meta, before);
+    progress.add(before.size);
+    return false;
+  }
+  const { content } = entry;
+  if (content === undefined) throw new BackupError('INTERNAL', `${entry.path} has no content`);
+  const add = (bytes: number): void => {
+    progress.add(bytes);
+  };
+  if (content.kind === 'paged') {
+    await writer.addPaged(names, meta, content, add);
+    return false;
+  }
+  const finish = async (): Promise<{ meta: TreeMeta; changed: boolean }> => {
+    const end = await content.finish?.();
+    return { meta: end?.meta === undefined ? meta : toTreeMeta(end.meta), changed: end?.changed ?? false };
+  };
+  return (await writer.addStream(names, content.open(), finish, add)).changed;
+}
+
+export function toTreeMeta(meta: EntryMeta): TreeMeta {
+  const { mode, uid, gid, mtimeNs, ctimeNs, inode } = meta;
+  return { mode, uid, gid, mtimeNs, ...(ctimeNs === undefined ? {} : { ctimeNs }), ...(inode === undefined ? {} : { inode }) };
+}
+
+export function toEntryMeta(entry: TreeEntry): EntryMeta {
+  const { mode, mtimeNs, ctimeNs, inode } = entry;
+  const base: EntryMeta = { mode, mtimeNs, uid: entry.uid ?? 0, gid: entry.gid ?? 0 };
+  if (ctimeNs !== undefined) base.ctimeNs = ctimeNs;
+  if (inode !== undefined) base.inode = inode;
+  return base;
+}
+
+function toPrevious(entry: TreeEntry | undefined): PreviousEntry | undefined {
+  if (entry === undefined) return undefined;
+  const size = entry.type === 'file' ? entry.size : 0;
+  const previous: PreviousEntry = { kind: entry.type, size, meta: toEntryMeta(entry) };
+  if (entry.type === 'file') previous.sha256 = (entry satisfies FileEntry).sha256;
+  return previous;
+}
+
+export { namesToPath };

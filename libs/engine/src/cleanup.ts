@@ -1,0 +1,90 @@
+import { BackupError } from '@foodsave-backup/kernel';
+import { planRetention, type RetentionPlan } from '@foodsave-backup/retention';
+import { prunePacks, type PruneReport, type Repository } from '@foodsave-backup/repository';
+import { openRepository, withLease } from './opened.ts';
+import { settleUnconfirmed } from './settle.ts';
+import type { CleanupResult, Command, DeleteResult, EngineDeps, RunContext, RunOutcome } from './types.ts';
+import { retentionView } from './views.ts';
+
+/** What retention says of every backup now. */
+export async function retentionPlan(deps: EngineDeps, repository: Repository): Promise<RetentionPlan> {
+  const listing = await repository.manifests.list();
+  const notes = await repository.notes.list();
+  return planRetention({
+    backups: listing.manifests.map((manifest) => retentionView(manifest, notes)),
+    policy: deps.config.retention,
+    timeZone: deps.config.timeZone,
+    now: deps.clock.now(),
+    unreadableManifests: listing.damaged.length,
+  });
+}
+
+/** Deletes what retention does not keep, then the packs that nothing needs. */
+export async function cleanup(
+  deps: EngineDeps,
+  command: Extract<Command, { command: 'cleanup' }>,
+  context: RunContext,
+): Promise<RunOutcome> {
+  const repository = await openRepository(deps);
+  const dryRun = command.dryRun === true;
+  return withLease(repository, { purpose: 'cleanup', exclusive: true, readOnly: dryRun }, async (lease) => {
+    context.progress({ phase: 'plan', doneBytes: 0, doneFiles: 0 });
+    if (!dryRun) await settleUnconfirmed(repository, lease.id);
+    const plan = await retentionPlan(deps, repository);
+    const doomed = new Set(plan.deleted.map((backup) => backup.name));
+    if (!dryRun) {
+      for (const name of doomed) {
+        context.signal.throwIfAborted();
+        await repository.manifests.delete(name);
+      }
+      await dropNotes(repository, doomed);
+    }
+    context.progress({ phase: 'prune', doneBytes: 0, doneFiles: 0 });
+    const pruned =
+      plan.blocked === undefined ? await prune(repository, { dryRun, doomed, signal: context.signal }) : { packs: 0, freedBytes: 0 };
+    const blocked = plan.blocked ?? pruned.blocked;
+    const result: CleanupResult = {
+      deleted: plan.deleted.map(({ name, reason }) => ({ name, reason })),
+      kept: plan.kept.map(({ name, reasons }) => ({ name, reasons: reasons.map((r) => r.text) })),
+      freedBytes: pruned.freedBytes,
+      packs: pruned.packs,
+      dryRun,
+      ...(blocked === undefined ? {} : { blocked }),
+    };
+    return { status: blocked === undefined ? 'succeeded' : 'partial', result };
+  });
+}
+
+export async function deleteBackup(
+  deps: EngineDeps,
+  command: Extract<Command, { command: 'delete' }>,
+  context: RunContext,
+): Promise<RunOutcome> {
+  const repository = await openRepository(deps);
+  return withLease(repository, { purpose: 'delete', exclusive: true }, async () => {
+    const manifest = await repository.manifests.get(command.name);
+    await repository.manifests.delete(manifest.name);
+    await dropNotes(repository, new Set([manifest.name]));
+    const pruned = await prune(repository, { dryRun: false, doomed: new Set(), signal: context.signal });
+    const result: DeleteResult = { name: manifest.name, ...pruned };
+    return { status: 'succeeded', result };
+  });
+}
+
+/** Freeing space waits while something is damaged; what retention decided stands. */
+async function prune(
+  repository: Repository,
+  options: { dryRun: boolean; doomed: ReadonlySet<string>; signal: AbortSignal },
+): Promise<PruneReport & { blocked?: string }> {
+  try {
+    return await prunePacks(repository, options);
+  } catch (error) {
+    if (!(error instanceof BackupError) || error.code !== 'REPOSITORY_DAMAGED') throw error;
+    return { packs: 0, freedBytes: 0, blocked: `${error.message}. ${error.hint ?? ''}`.trim() };
+  }
+}
+
+async function dropNotes(repository: Repository, names: ReadonlySet<string>): Promise<void> {
+  const gone = (await repository.notes.list()).filter(({ note }) => names.has(note.name)).map(({ key }) => key);
+  await repository.notes.delete(gone);
+}

@@ -1,0 +1,231 @@
+import { BackupError, assertBackupName, defaultBackupName, newId, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
+import type { Manifest, ManifestComponent } from '@foodsave-backup/format';
+import { folderOfType } from '@foodsave-backup/format';
+import { BackupSession, type Repository } from '@foodsave-backup/repository';
+import { captureComponent, CaptureProgress, type CapturedComponent } from './capture.ts';
+import { openComponent, openOrMake, selectComponents, withLease, withScratch } from './opened.ts';
+import { settleUnconfirmed } from './settle.ts';
+import type { Command, ComponentSpec, CreateResult, EngineDeps, RunContext, RunOutcome } from './types.ts';
+import { backupView } from './views.ts';
+
+type Create = Extract<Command, { command: 'create' }>;
+
+/** A clock that went back by more than this is worth a warning, in ms. */
+const SKEW_MS = 5 * 60_000;
+
+export async function create(deps: EngineDeps, command: Create, context: RunContext): Promise<RunOutcome> {
+  if (command.name !== undefined) assertBackupName(command.name);
+  const specs = chooseSpecs(deps, command);
+  const notes: string[] = [];
+  const { repository, made, keyLocation } = await openOrMake(deps, command.encryption ?? deps.config.encryption);
+  if (made) notes.push(...madeNotes(deps, repository, keyLocation));
+  return withLease(repository, { purpose: 'create', exclusive: false }, async (lease) => {
+    await settleUnconfirmed(repository, lease.id);
+    const name = await chooseName(deps, repository, command);
+    const manifest = await withScratch(deps, (scratch) =>
+      capture({ deps, command, context, repository, scratch, name, specs, notes }),
+    );
+    if (!made) await repository.renewRecovery(await deps.recoveryFiles()).catch(() => undefined);
+    const backup = backupView(manifest, []);
+    const incomplete = Object.values(manifest.components).some((c) => c.facts['incomplete'] === true);
+    const result: CreateResult = { backup, notes };
+    return { status: manifest.status === 'partial' || incomplete ? 'partial' : 'succeeded', result };
+  });
+}
+
+function chooseSpecs(deps: EngineDeps, command: Create): ComponentSpec[] {
+  const { components } = deps.config;
+  if (components.length === 0) {
+    throw new BackupError('CONFIG_INVALID', 'No component is configured: there is nothing to back up', {
+      hint: 'Add a database, files, config or vector_store under "components" in backup.yaml.',
+    });
+  }
+  const selected = selectComponents(components.map((c) => c.instance), command.components);
+  return components.filter((spec) => selected.includes(spec.instance));
+}
+
+function madeNotes(deps: EngineDeps, repository: Repository, keyLocation: string | undefined): string[] {
+  const notes = [`Made a new repository at ${deps.storage.location}.`];
+  if (keyLocation !== undefined) {
+    notes.push(`Its key is in ${keyLocation}. Keep a copy of that file somewhere else: without it no backup can be read.`);
+  } else if (!repository.info.encrypted) notes.push('It is not encrypted, as asked for.');
+  return notes;
+}
+
+async function chooseName(deps: EngineDeps, repository: Repository, command: Create): Promise<string> {
+  if (command.name !== undefined) {
+    await repository.manifests.assertFree(command.name);
+    return command.name;
+  }
+  const prefix = command.trigger === 'safety' ? 'safety' : undefined;
+  const stamp = defaultBackupName(deps.clock.now());
+  const base = prefix === undefined ? stamp : stamp.replace('full_backup', prefix);
+  const taken = new Set((await repository.manifests.names()).map((name) => name.toLowerCase()));
+  for (let n = 1; ; n++) {
+    const name = n === 1 ? base : `${base}_${n}`;
+    if (!taken.has(name)) return name;
+  }
+}
+
+interface CaptureAll {
+  deps: EngineDeps;
+  command: Create;
+  context: RunContext;
+  repository: Repository;
+  scratch: string;
+  name: string;
+  specs: readonly ComponentSpec[];
+  notes: string[];
+}
+
+/** Capture, packs, read-back, index, manifest, confirmation: each durable before the next. */
+async function capture(job: CaptureAll): Promise<Manifest> {
+  const { deps, command, context, repository, specs, notes } = job;
+  const startedAt = deps.clock.now();
+  const started = deps.clock.monotonic();
+  const listing = await repository.manifests.list(context.signal);
+  warnAboutClock(listing.manifests[0], startedAt, context);
+  const session = await BackupSession.start(repository, deps.config.compressionLevel, context.signal);
+  for (const key of session.missing) {
+    const message = `${key} is missing or has another size; what it held is stored again`;
+    context.emit({ type: 'warning', code: 'PACK_MISSING', message });
+    notes.push(`${message}. Older backups that need it are damaged: run "check".`);
+  }
+  const progress = new CaptureProgress(context);
+  await estimate(deps, specs, job.scratch, repository.keys.encrypted, progress);
+  await assertRoom(deps);
+  const captured: CapturedComponent[] = [];
+  for (const spec of specs) {
+    const root = previousRoot(listing.manifests, spec.instance);
+    captured.push(await captureComponent({ deps, context, session, scratchDir: job.scratch, progress }, spec, root));
+    throwIfCancelled(context.signal);
+  }
+  assertSomethingCaptured(captured);
+  await session.finishPacks();
+  const verification = await verifyNew(deps, command, context, session);
+  throwIfCancelled(context.signal);
+  await session.writeIndex();
+  const now = deps.clock.now();
+  const manifest = assemble(job, captured, { startedAt, now, durationMs: Math.round(deps.clock.monotonic() - started), verification });
+  const bytes = await repository.manifests.publish(manifest);
+  await repository.manifests.confirm(manifest.name, bytes);
+  return manifest;
+}
+
+function warnAboutClock(newest: Manifest | undefined, now: number, context: RunContext): void {
+  if (newest === undefined || Date.parse(newest.createdAt) <= now + SKEW_MS) return;
+  const message = `The newest backup is dated ${newest.createdAt}, later than this machine's clock. Check the clock.`;
+  context.emit({ type: 'warning', code: 'CLOCK_SKEW', message });
+}
+
+/** Totals for the progress bar. A source that cannot be looked at fails later, with its own error. */
+async function estimate(
+  deps: EngineDeps,
+  specs: readonly ComponentSpec[],
+  scratch: string,
+  encrypted: boolean,
+  progress: CaptureProgress,
+): Promise<void> {
+  for (const spec of specs) {
+    try {
+      const probe = await openComponent(deps, spec, scratch, encrypted).probe();
+      progress.totalBytes += probe.bytes;
+      progress.totalFiles += probe.entries;
+    } catch (error) {
+      if (toBackupError(error).code === 'INTERNAL') throw error;
+    }
+  }
+}
+
+/** The least room in which a backup makes sense: packs, index, manifest. Running out later fails cleanly too. */
+const ROOM_BYTES = 1024 * 1024;
+
+async function assertRoom(deps: EngineDeps): Promise<void> {
+  const free = await deps.freeBytes();
+  if (free !== undefined && free < ROOM_BYTES) {
+    throw new BackupError('NO_SPACE', `Only ${free} bytes are free at ${deps.storage.location}`, {
+      hint: 'Free some space or run cleanup, then try again.',
+    });
+  }
+}
+
+/** The newest backup in which this component is whole and its source was not corrupt. Manifests come newest first. */
+function previousRoot(manifests: readonly Manifest[], instance: string): Buffer | undefined {
+  for (const manifest of manifests) {
+    const root = manifest.components[instance]?.root;
+    if (root !== undefined) return Buffer.from(root, 'hex');
+  }
+  return undefined;
+}
+
+/** Nothing is recorded when nothing could be captured; the first failure is the run's. */
+function assertSomethingCaptured(captured: readonly CapturedComponent[]): void {
+  if (captured.some((c) => c.partial.status === 'complete')) return;
+  const error = captured[0]?.partial.error;
+  const message = error?.message ?? 'No component could be captured';
+  throw new BackupError(error?.code === 'DATABASE_BACKUP_FAILED' ? 'DATABASE_BACKUP_FAILED' : 'COMPONENT_FAILED', message, {
+    hint: error?.hint ?? 'See the errors of the components. No backup was recorded.',
+    details: { components: Object.fromEntries(captured.map((c) => [c.spec.instance, c.partial.error])) },
+  });
+}
+
+type NewVerification = NonNullable<Manifest['verification']>;
+
+async function verifyNew(deps: EngineDeps, command: Create, context: RunContext, session: BackupSession): Promise<NewVerification> {
+  const at = new Date(deps.clock.now()).toISOString();
+  const wanted = command.verify ?? deps.config.verifyAfterCreate;
+  if (!wanted || !deps.config.checksums) return { level: 'none', status: 'none', at, checkedBytes: 0 };
+  const totalBytes = session.blobs.writtenPacks.reduce((sum, pack) => sum + pack.size, 0);
+  let doneBytes = 0;
+  const tell = (bytes: number): void => {
+    doneBytes += bytes;
+    context.progress({ phase: 'verify', doneBytes, totalBytes, doneFiles: 0 });
+  };
+  tell(0);
+  return { level: 'new', status: 'ok', at, checkedBytes: await session.readBack(tell, context.signal) };
+}
+
+interface Outcome {
+  startedAt: number;
+  now: number;
+  durationMs: number;
+  verification: NewVerification;
+}
+
+function assemble(job: CaptureAll, captured: readonly CapturedComponent[], outcome: Outcome): Manifest {
+  const { deps, command, repository, name } = job;
+  const components: Record<string, ManifestComponent> = {};
+  for (const { spec, partial, writer } of captured) {
+    const totals = writer?.totals() ?? { files: 0, directories: 0, links: 0, sizeBytes: 0, storedBytes: 0 };
+    components[spec.instance] = { ...partial, ...totals };
+  }
+  const all = Object.values(components);
+  const sum = (of: (c: ManifestComponent) => number): number => all.reduce((total, c) => total + of(c), 0);
+  const folders = [...new Set(all.map((c) => folderOfType(c.type)))].map((folder) => {
+    const inside = all.filter((c) => folderOfType(c.type) === folder);
+    const add = (of: (c: ManifestComponent) => number): number => inside.reduce((total, c) => total + of(c), 0);
+    return { folder, files: add((c) => c.files), sizeBytes: add((c) => c.sizeBytes), storedBytes: add((c) => c.storedBytes) };
+  });
+  const instants = all.flatMap((c) => (c.capturedAt === undefined ? [] : [Date.parse(c.capturedAt)]));
+  const whole = captured.every((c) => c.partial.status === 'complete' && !c.corrupt);
+  return {
+    repositoryId: repository.info.id,
+    name,
+    id: newId(deps.clock),
+    createdAt: new Date(outcome.startedAt).toISOString(),
+    finishedAt: new Date(outcome.now).toISOString(),
+    files: sum((c) => c.files),
+    sizeBytes: sum((c) => c.sizeBytes),
+    storedBytes: sum((c) => c.storedBytes),
+    folders,
+    status: whole ? 'complete' : 'partial',
+    durationMs: outcome.durationMs,
+    trigger: command.trigger,
+    tags: [...(command.tags ?? [])],
+    application: deps.config.application,
+    software: deps.config.software,
+    captureSkewMs: instants.length < 2 ? 0 : Math.max(...instants) - Math.min(...instants),
+    verification: outcome.verification,
+    components,
+  };
+}

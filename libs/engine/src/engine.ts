@@ -1,0 +1,107 @@
+import { unreachable } from '@foodsave-backup/kernel';
+import { checkRepository } from '@foodsave-backup/repository';
+import { BackupError } from '@foodsave-backup/kernel';
+import { cleanup, deleteBackup } from './cleanup.ts';
+import { create } from './create.ts';
+import { health } from './health.ts';
+import { makeRepository, openRepository, withLease } from './opened.ts';
+import { listBackups, listTree, showBackup, stats } from './queries.ts';
+import { restore } from './restore.ts';
+import type {
+  BackupPage,
+  BackupView,
+  Command,
+  EngineDeps,
+  HealthView,
+  ListQuery,
+  RunContext,
+  RunOutcome,
+  StatsView,
+  TreeListing,
+} from './types.ts';
+import { undo } from './undo.ts';
+import { verify } from './verify.ts';
+
+/** What every door (REST, CLI, scheduler) uses: commands that become runs, and questions that do not. */
+export class Engine {
+  readonly #deps: EngineDeps;
+
+  constructor(deps: EngineDeps) {
+    this.#deps = deps;
+  }
+
+  /** Carries out one command in this process. Throws a BackupError. */
+  async execute(command: Command, context: RunContext): Promise<RunOutcome> {
+    const deps = this.#deps;
+    switch (command.command) {
+      case 'init': {
+        const { repository, keyLocation } = await makeRepository(deps, command.encryption ?? deps.config.encryption);
+        const { id, encrypted } = repository.info;
+        const result = { id, encrypted, location: deps.storage.location, ...(keyLocation === undefined ? {} : { keyLocation }) };
+        return { status: 'succeeded', result };
+      }
+      case 'create':
+        return create(deps, command, context);
+      case 'restore':
+        return restore(deps, command, context);
+      case 'verify':
+        return verify(deps, command, context);
+      case 'check':
+        return this.#check(command, context);
+      case 'cleanup':
+        return cleanup(deps, command, context);
+      case 'delete':
+        return deleteBackup(deps, command, context);
+      case 'undo':
+        return undo(deps, command, context);
+      default:
+        return unreachable(command);
+    }
+  }
+
+  async #check(command: Extract<Command, { command: 'check' }>, context: RunContext): Promise<RunOutcome> {
+    const repository = await openRepository(this.#deps);
+    return withLease(repository, { purpose: 'check', exclusive: false, readOnly: true }, async () => {
+      const { checksums } = this.#deps.config;
+      const result = await checkRepository(repository, {
+        readData: command.readData && checksums,
+        ...(command.subset === undefined ? {} : { subset: command.subset }),
+        progress: (doneBytes, totalBytes) => {
+          context.progress({ phase: 'check', doneBytes, totalBytes, doneFiles: 0 });
+        },
+        signal: context.signal,
+      });
+      if (result.status === 'ok') return { status: 'succeeded', result };
+      const error = new BackupError('DATA_DAMAGED', `The repository is damaged in ${result.damaged.length} places`, {
+        hint: 'Backups that are not named are good. Take a new backup now; keep a copy of the repository before you repair it.',
+      });
+      return { status: 'failed', result, error: error.toJSON() };
+    });
+  }
+
+  /** Newest first. */
+  list(query: ListQuery = {}): Promise<BackupPage> {
+    return listBackups(this.#deps, query);
+  }
+
+  show(name: string): Promise<BackupView> {
+    return showBackup(this.#deps, name);
+  }
+
+  /** One directory of a backup. `path`: layout path, `''` for the top. */
+  tree(name: string, path: string, component?: string): Promise<TreeListing> {
+    return listTree(this.#deps, name, path, component);
+  }
+
+  stats(): Promise<StatsView> {
+    return stats(this.#deps);
+  }
+
+  health(): Promise<HealthView> {
+    return health(this.#deps);
+  }
+
+  async close(): Promise<void> {
+    await this.#deps.storage.close();
+  }
+}

@@ -1,0 +1,4 @@
+export { Engine } from './engine.ts';
+export { Run } from './run.ts';
+export { RunManager, type Execute, type SubmitOptions } from './run-manager.ts';
+export type * from './types.ts';

@@ -1,0 +1,114 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BackupError, newId } from '@foodsave-backup/kernel';
+import type { Component, ComponentContext } from '@foodsave-backup/component';
+import { Repository, type Lease } from '@foodsave-backup/repository';
+import type { ComponentSpec, EngineDeps } from './types.ts';
+
+/** Opens the repository that exists. Throws REPOSITORY_NOT_FOUND, WRONG_KEY, … */
+export async function openRepository(deps: EngineDeps): Promise<Repository> {
+  const info = await Repository.readInfo(deps.storage);
+  const key = await deps.keys.load();
+  // A generated key file may lie beside a repository that was made without encryption on purpose; only a key that someone
+  // names contradicts it.
+  const secret = info.encrypted || key?.named === true ? key?.secret : undefined;
+  return Repository.open(deps.storage, { clock: deps.clock, secret });
+}
+
+export interface MadeRepository {
+  repository: Repository;
+  /** Where the new key file is, when one was made. */
+  keyLocation?: string;
+}
+
+/** Makes the repository. Throws REPOSITORY_EXISTS when there is something already. */
+export async function makeRepository(deps: EngineDeps, encryption: boolean): Promise<MadeRepository> {
+  let secret: string | undefined;
+  let keyLocation: string | undefined;
+  const given = await deps.keys.load();
+  if (!encryption) {
+    if (given?.named === true) {
+      throw new BackupError('CONFIG_INVALID', 'A key was given for a repository without encryption', {
+        hint: 'Unset BACKUP_ENCRYPTION_KEY, or leave out --no-encryption.',
+      });
+    }
+  } else if (given !== undefined) {
+    secret = given.secret;
+  } else {
+    const made = await deps.keys.create();
+    secret = made.secret;
+    keyLocation = made.location;
+  }
+  const repository = await Repository.init(deps.storage, {
+    clock: deps.clock,
+    secret,
+    keyLabel: 'first key',
+    recoveryFiles: await deps.recoveryFiles(),
+  });
+  return { repository, ...(keyLocation === undefined ? {} : { keyLocation }) };
+}
+
+/** Opens the repository, or makes one where there is nothing yet. */
+export async function openOrMake(deps: EngineDeps, encryption: boolean): Promise<MadeRepository & { made: boolean }> {
+  const found = await Repository.probe(deps.storage);
+  if (found === 'repository') return { repository: await openRepository(deps), made: false };
+  if (found === 'foreign') {
+    throw new BackupError('REPOSITORY_NOT_FOUND', `${deps.storage.location} is not empty and holds no repository`, {
+      hint: 'Choose an empty directory, or check the path. Nothing was written there.',
+    });
+  }
+  return { ...(await makeRepository(deps, encryption)), made: true };
+}
+
+/** Runs `work` while holding a lease. */
+export async function withLease<T>(
+  repository: Repository,
+  request: { purpose: string; exclusive: boolean; waitMs?: number; readOnly?: boolean },
+  work: (lease: Lease) => Promise<T>,
+): Promise<T> {
+  const lease = await repository.leases.acquire({ waitMs: 3000, ...request });
+  try {
+    return await work(lease);
+  } finally {
+    await lease.release();
+  }
+}
+
+/** A private directory for one run, removed afterwards whatever happens. */
+export async function withScratch<T>(deps: EngineDeps, work: (directory: string) => Promise<T>): Promise<T> {
+  const directory = join(deps.config.stateDir, 'scratch', `${process.pid}-${newId(deps.clock)}`);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  try {
+    return await work(directory);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** The configured instances that a list of instances and types names; all of them for no list. Throws COMPONENT_UNKNOWN. */
+export function selectComponents(known: readonly string[], asked: readonly string[] | undefined): string[] {
+  if (asked === undefined || asked.length === 0) return [...known];
+  const selected = new Set<string>();
+  for (const name of asked) {
+    const matches = known.filter((instance) => instance === name || instance.split(':')[0] === name);
+    if (matches.length === 0) {
+      throw new BackupError('COMPONENT_UNKNOWN', `There is no component "${name.slice(0, 60)}"`, {
+        hint: `Known: ${known.join(', ') || 'none'}. A type (database) means all of its instances.`,
+      });
+    }
+    for (const match of matches) selected.add(match);
+  }
+  return known.filter((instance) => selected.has(instance));
+}
+
+export function openComponent(deps: EngineDeps, spec: ComponentSpec, scratchDir: string, encrypted: boolean): Component {
+  const driver = deps.drivers.find((d) => d.type === spec.type && d.driver === spec.driver);
+  if (driver === undefined) {
+    const known = deps.drivers.filter((d) => d.type === spec.type).map((d) => d.driver);
+    throw new BackupError('CONFIG_INVALID', `components.${spec.instance}: unknown driver "${spec.driver}"`, {
+      hint: known.length === 0 ? `No driver of type "${spec.type}" is installed.` : `Known for ${spec.type}: ${known.join(', ')}.`,
+    });
+  }
+  const context: ComponentContext = { baseDir: deps.config.baseDir, scratchDir, clock: deps.clock, env: deps.env, encrypted };
+  return driver.open(spec.instance, spec.config, context);
+}

@@ -1,0 +1,46 @@
+import { decodeName, type RestoreEntry } from '@foodsave-backup/component';
+import type { ManifestComponent, TreeEntry } from '@foodsave-backup/format';
+import { readContent, type BlobReader, type TreeReader } from '@foodsave-backup/repository';
+import { toEntryMeta } from './capture.ts';
+import { namesToPath, wanted } from './names-path.ts';
+
+export interface Source {
+  blobs: BlobReader;
+  trees: TreeReader;
+}
+
+/** Entries of a component in the dump's order; of those not asked for only the directories above. */
+export async function* restoreEntries(
+  source: Source,
+  component: ManifestComponent,
+  paths: readonly string[] | undefined,
+): AsyncGenerator<RestoreEntry> {
+  if (component.root === undefined) return;
+  yield* below(source, Buffer.from(component.root, 'hex'), [], paths);
+}
+
+async function* below(
+  source: Source,
+  tree: Buffer,
+  parents: Buffer[],
+  paths: readonly string[] | undefined,
+): AsyncGenerator<RestoreEntry> {
+  for await (const entry of source.trees.entries(tree)) {
+    const names = [...parents, entry.name];
+    const path = namesToPath(names);
+    const want = wanted(path, paths);
+    if (want === 'no' || (want === 'above' && entry.type !== 'directory')) continue;
+    yield toRestoreEntry(source, path, entry);
+    if (entry.type === 'directory') yield* below(source, entry.tree, names, want === 'yes' ? undefined : paths);
+  }
+}
+
+function toRestoreEntry(source: Source, path: string, entry: TreeEntry): RestoreEntry {
+  const meta = toEntryMeta(entry);
+  if (entry.type === 'symlink') {
+    return { path, kind: 'symlink', meta, size: 0, linkTarget: decodeName(entry.target) };
+  }
+  if (entry.type === 'directory') return { path, kind: 'directory', meta, size: 0 };
+  const content = (): AsyncGenerator<Uint8Array> => readContent(source.blobs, entry);
+  return { path, kind: 'file', meta, size: entry.size, sha256: entry.sha256, content };
+}

@@ -1,0 +1,110 @@
+import { BackupError, newId, type Clock, type RunEvent } from '@foodsave-backup/kernel';
+import { Run } from './run.ts';
+import type { Command, RunContext, RunOutcome, RunView } from './types.ts';
+
+/** Carries out a command: in this process, or in a child of it. */
+export type Execute = (run: Run, context: RunContext) => Promise<RunOutcome>;
+
+export interface SubmitOptions {
+  /** Who asked: `cli`, `api`, `scheduler`. */
+  actor: string;
+  /** The same key with the same command gives the same run. */
+  idempotencyKey?: string;
+}
+
+const HISTORY_MAX = 500;
+
+/**
+ * The queue of a process: one run at a time, in order. A `create` without a name joins a waiting or running one with the same
+ * parameters. What other processes do is kept apart by the leases of the repository.
+ */
+export class RunManager {
+  readonly #clock: Clock;
+  readonly #execute: Execute;
+  readonly #runs = new Map<string, Run>();
+  readonly #keys = new Map<string, { run: Run; command: string }>();
+  readonly #listeners = new Set<(event: RunEvent) => void>();
+  #tail: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(clock: Clock, execute: Execute) {
+    this.#clock = clock;
+    this.#execute = execute;
+  }
+
+  submit(command: Command, options: SubmitOptions): Run {
+    if (this.#closed) throw new BackupError('INTERRUPTED', 'The server is shutting down', { hint: 'Try again when it is back.' });
+    const fingerprint = fingerprintOf(command);
+    const known = options.idempotencyKey === undefined ? undefined : this.#keys.get(options.idempotencyKey);
+    if (known !== undefined) {
+      if (known.command === fingerprint) return known.run;
+      throw new BackupError('IDEMPOTENCY_CONFLICT', 'This Idempotency-Key was used for another request', {
+        hint: 'Use a new key for each different request.',
+      });
+    }
+    const run = this.#joinable(command, fingerprint) ?? this.#enqueue(command);
+    if (options.idempotencyKey !== undefined) this.#keys.set(options.idempotencyKey, { run, command: fingerprint });
+    return run;
+  }
+
+  #joinable(command: Command, fingerprint: string): Run | undefined {
+    if (command.command !== 'create' || command.name !== undefined) return undefined;
+    for (const run of this.#runs.values()) {
+      if (!run.done && fingerprintOf(run.command) === fingerprint) return run;
+    }
+    return undefined;
+  }
+
+  #enqueue(command: Command): Run {
+    const run = new Run(newId(this.#clock), command, this.#clock);
+    this.#runs.set(run.id, run);
+    this.#forget();
+    const work = this.#tail.then(() => run.execute((context) => this.#execute(run, context)));
+    this.#tail = work;
+    void this.#publish(run);
+    return run;
+  }
+
+  async #publish(run: Run): Promise<void> {
+    for await (const event of run.events()) for (const listener of this.#listeners) listener(event);
+  }
+
+  #forget(): void {
+    for (const [id, run] of this.#runs) {
+      if (this.#runs.size <= HISTORY_MAX) break;
+      if (run.done) this.#runs.delete(id);
+    }
+    for (const [key, { run }] of this.#keys) if (!this.#runs.has(run.id)) this.#keys.delete(key);
+  }
+
+  /** Throws RUN_NOT_FOUND. */
+  get(id: string): Run {
+    const run = this.#runs.get(id);
+    if (run === undefined) {
+      throw new BackupError('RUN_NOT_FOUND', `There is no run "${id.slice(0, 40)}"`, { hint: 'List the runs to see their ids.' });
+    }
+    return run;
+  }
+
+  /** Newest first. */
+  list(): RunView[] {
+    return [...this.#runs.values()].map((run) => run.view()).reverse();
+  }
+
+  /** Every event of every run from now on. Returns the function that ends it. */
+  listen(listener: (event: RunEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Cancels what runs or waits, and waits for it. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const run of this.#runs.values()) if (!run.done) run.cancel('the server is shutting down');
+    await this.#tail;
+  }
+}
+
+function fingerprintOf(command: Command): string {
+  return JSON.stringify(Object.entries(command).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

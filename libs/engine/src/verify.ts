@@ -1,0 +1,178 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { BackupError, isoTime, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
+import type { Manifest } from '@foodsave-backup/format';
+import { hashOfKey, Marker, missingPacks, type Repository } from '@foodsave-backup/repository';
+import { openRepository, withLease, withScratch } from './opened.ts';
+import { restoreEntries, type Source } from './restore-entries.ts';
+import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore.ts';
+import type { Command, EngineDeps, RunContext, RunOutcome, VerifyResult } from './types.ts';
+
+type Verify = Extract<Command, { command: 'verify' }>;
+
+/** Types whose stored form is opened by their own engine, not only compared with a SHA-256. */
+const OPENED_TYPES = new Set(['database', 'vector_store']);
+
+/** Verifies one backup and notes the result. Damage makes the run fail, with the list of what is damaged. */
+export async function verify(deps: EngineDeps, command: Verify, context: RunContext): Promise<RunOutcome> {
+  const repository = await openRepository(deps);
+  return withLease(repository, { purpose: 'verify', exclusive: false, readOnly: true }, async () => {
+    const manifest = await repository.manifests.get(command.name);
+    const result: VerifyResult = { name: manifest.name, level: command.level, status: 'ok', checkedBytes: 0, checkedFiles: 0, damaged: [], notes: [] };
+    if (!deps.config.checksums) result.notes.push('BACKUP_CHECKSUM_VERIFICATION is off: only presence and sizes were checked.');
+    const source = await verifyStructure(repository, manifest, result, context);
+    if (command.level === 'full' && deps.config.checksums) {
+      await withScratch(deps, (scratch) => verifyContents({ deps, context, repository, manifest, source, result, scratch }));
+    }
+    result.status = result.damaged.length === 0 ? 'ok' : 'damaged';
+    await note(repository, deps, manifest, result);
+    if (result.status === 'ok') return { status: 'succeeded', result };
+    const error = new BackupError('VERIFICATION_FAILED', `Verification failed: ${result.damaged.length} entries of "${manifest.name}" are damaged`, {
+      hint: 'Restore with --target: everything that is good comes back, and the damaged files are listed. Take a new backup now.',
+    });
+    return { status: 'failed', result, error: error.toJSON() };
+  });
+}
+
+/** A result that cannot be noted (read-only repository) is still a result. */
+async function note(repository: Repository, deps: EngineDeps, manifest: Manifest, result: VerifyResult): Promise<void> {
+  const level = deps.config.checksums ? result.level : 'quick';
+  try {
+    await repository.notes.add({
+      type: 'verification',
+      at: isoTime(deps.clock),
+      backup: manifest.id,
+      name: manifest.name,
+      level,
+      status: result.status,
+      checkedBytes: result.checkedBytes,
+    });
+  } catch (error) {
+    result.notes.push(`The result could not be noted in the repository: ${toBackupError(error).message}`);
+  }
+}
+
+/** Manifest, trees, presence and sizes of every pack that is needed. */
+async function verifyStructure(repository: Repository, manifest: Manifest, result: VerifyResult, context: RunContext): Promise<Source> {
+  context.progress({ phase: 'structure', doneBytes: 0, doneFiles: 0 });
+  const load = await repository.loadIndex(context.signal);
+  for (const key of await missingPacks(repository, load.index)) {
+    const hash = hashOfKey(key);
+    if (hash !== undefined) load.index.removePack(hash);
+  }
+  const source = repository.reader(load);
+  const marker = new Marker(repository, load.index, source.blobs);
+  const report = (component: string, what: { path: string; reason: string }): void => {
+    result.damaged.push({ component, ...what });
+  };
+  await marker.mark(manifest, report, context.signal);
+  return source;
+}
+
+interface ContentJob {
+  deps: EngineDeps;
+  context: RunContext;
+  repository: Repository;
+  manifest: Manifest;
+  source: Source;
+  result: VerifyResult;
+  scratch: string;
+}
+
+async function verifyContents(job: ContentJob): Promise<void> {
+  const { manifest, context } = job;
+  const totalBytes = Object.values(manifest.components).reduce((sum, c) => sum + c.sizeBytes, 0);
+  const totalFiles = Object.values(manifest.components).reduce((sum, c) => sum + c.files, 0);
+  for (const [instance, component] of Object.entries(manifest.components)) {
+    if (component.root === undefined) continue;
+    const bad = new Set(job.result.damaged.filter((d) => d.component === instance).map((d) => d.path));
+    for await (const entry of entriesOf(job, instance)) {
+      throwIfCancelled(context.signal);
+      if (entry.kind !== 'file') continue;
+      const damage = bad.has(entry.path) ? undefined : await damageOf(entry.content?.(), entry.size, entry.sha256, (bytes) => {
+        job.result.checkedBytes += bytes;
+        const { checkedBytes: doneBytes, checkedFiles: doneFiles } = job.result;
+        context.progress({ phase: 'verify', component: instance, current: entry.path, doneBytes, totalBytes, doneFiles, totalFiles });
+      });
+      job.result.checkedFiles++;
+      if (damage !== undefined) job.result.damaged.push({ component: instance, path: entry.path, reason: damage });
+    }
+    const clean = !job.result.damaged.some((d) => d.component === instance);
+    if (clean && OPENED_TYPES.has(component.type)) await openRestored(job, instance);
+  }
+}
+
+/** A tree that breaks off in the middle is damage of the component, already listed by the structure check or listed here. */
+async function* entriesOf(job: ContentJob, instance: string): ReturnType<typeof restoreEntries> {
+  const component = job.manifest.components[instance];
+  if (component === undefined) return;
+  try {
+    yield* restoreEntries(job.source, component, undefined);
+  } catch (error) {
+    const known = toBackupError(error);
+    if (known.code !== 'DATA_DAMAGED') throw known;
+    if (!job.result.damaged.some((d) => d.component === instance)) {
+      job.result.damaged.push({ component: instance, path: '/', reason: known.message });
+    }
+  }
+}
+
+async function damageOf(
+  content: AsyncIterable<Uint8Array> | undefined,
+  size: number,
+  sha256: Uint8Array | undefined,
+  seen: (bytes: number) => void,
+): Promise<string | undefined> {
+  const hash = createHash('sha256');
+  let length = 0;
+  try {
+    for await (const piece of content ?? []) {
+      hash.update(piece);
+      length += piece.length;
+      seen(piece.length);
+    }
+  } catch (error) {
+    const known = toBackupError(error);
+    if (known.code !== 'DATA_DAMAGED') throw known;
+    return known.message;
+  }
+  if (length !== size) return `it has ${length} bytes instead of ${size}`;
+  if (sha256 === undefined || !hash.digest().equals(sha256)) return 'its SHA-256 differs';
+  return undefined;
+}
+
+/** Restores a component to a private directory, where its driver opens it and compares it with its facts. */
+async function openRestored(job: ContentJob, instance: string): Promise<void> {
+  const { deps, context, repository, manifest, source, scratch } = job;
+  const result = { name: manifest.name, dryRun: false, components: {}, failed: [] };
+  const command = { command: 'restore' as const, name: manifest.name };
+  const restoreJob: RestoreJob = { deps, command, context: quiet(context), repository, manifest, source, instances: [instance], scratch, result };
+  const component = configured(restoreJob, instance);
+  if (component === undefined) {
+    job.result.notes.push(`${instance} is not configured any more: its bytes were compared, it was not opened.`);
+    return;
+  }
+  const stored = componentOf(restoreJob, instance);
+  const sink = await component.openRestore({
+    signal: context.signal,
+    warn: () => undefined,
+    destination: { kind: 'target', directory: join(scratch, `verify-${instance.replaceAll(/[^a-z0-9]/gi, '-')}`) },
+    facts: { capturedAt: stored.capturedAt ?? '', ...stored.facts },
+    dryRun: false,
+  });
+  try {
+    await writeEntries(restoreJob, instance, sink, new RestoreProgress(restoreJob, manifest));
+    await sink.commit();
+  } catch (error) {
+    const known = toBackupError(error);
+    if (known.code === 'CANCELLED' || known.code === 'NO_SPACE' || known.code === 'INTERNAL') throw known;
+    job.result.damaged.push({ component: instance, path: '/', reason: `it does not open: ${known.message}` });
+  } finally {
+    await sink.close();
+  }
+}
+
+/** The same run, without the progress of a part that is not the run's own. */
+function quiet(context: RunContext): RunContext {
+  return { ...context, signal: context.signal, runId: context.runId, emit: () => undefined, progress: () => undefined };
+}

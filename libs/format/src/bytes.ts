@@ -1,0 +1,199 @@
+import { BackupError } from '@foodsave-backup/kernel';
+
+/** What a parser throws when bytes are not what FORMAT.md says. The caller knows which object it was and says so. */
+export function malformed(what: string): BackupError {
+  return new BackupError('DATA_DAMAGED', `Malformed data: ${what}`, {
+    hint: 'Run "check" to see which backups are affected.',
+  });
+}
+
+const MAX_VARINT_BYTES = 10;
+
+/** Grows as it is written to; `finish()` gives the bytes written. */
+export class ByteWriter {
+  #buffer: Buffer;
+  #length = 0;
+
+  constructor(initialBytes = 256) {
+    this.#buffer = Buffer.allocUnsafe(initialBytes);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#length + bytes <= this.#buffer.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#length + bytes));
+    this.#buffer.copy(grown, 0, 0, this.#length);
+    this.#buffer = grown;
+  }
+
+  u8(value: number): this {
+    this.#reserve(1);
+    this.#buffer[this.#length++] = value;
+    return this;
+  }
+
+  u32(value: number): this {
+    this.#reserve(4);
+    this.#length = this.#buffer.writeUInt32LE(value, this.#length);
+    return this;
+  }
+
+  /** Unsigned LEB128 of a safe integer. */
+  varint(value: number): this {
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a varint: ${value}`);
+    this.#reserve(MAX_VARINT_BYTES);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#buffer[this.#length++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#buffer[this.#length++] = rest;
+    return this;
+  }
+
+  /** Zigzag varint of a signed 64-bit integer. */
+  zigzag(value: bigint): this {
+    let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n));
+    this.#reserve(MAX_VARINT_BYTES);
+    while (rest >= 0x80n) {
+      this.#buffer[this.#length++] = Number(rest & 0x7fn) | 0x80;
+      rest >>= 7n;
+    }
+    this.#buffer[this.#length++] = Number(rest);
+    return this;
+  }
+
+  bytes(value: Uint8Array): this {
+    this.#reserve(value.length);
+    this.#buffer.set(value, this.#length);
+    this.#length += value.length;
+    return this;
+  }
+
+  /** A field of a record: tag, length, bytes. */
+  field(tag: number, value: Uint8Array): this {
+    return this.varint(tag).varint(value.length).bytes(value);
+  }
+
+  numberField(tag: number, value: number): this {
+    return this.field(tag, new ByteWriter(MAX_VARINT_BYTES).varint(value).finish());
+  }
+
+  zigzagField(tag: number, value: bigint): this {
+    return this.field(tag, new ByteWriter(MAX_VARINT_BYTES).zigzag(value).finish());
+  }
+
+  /** The bytes written; the writer must not be used afterwards. */
+  finish(): Buffer {
+    return this.#buffer.subarray(0, this.#length);
+  }
+}
+
+/** Reads within its bounds and throws DATA_DAMAGED at the first byte that does not fit. */
+export class ByteReader {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get remaining(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  u8(): number {
+    const value = this.#bytes[this.#at];
+    if (value === undefined) throw malformed('it ends too early');
+    this.#at++;
+    return value;
+  }
+
+  u32(): number {
+    if (this.remaining < 4) throw malformed('it ends too early');
+    const value = this.#bytes.readUInt32LE(this.#at);
+    this.#at += 4;
+    return value;
+  }
+
+  varint(): number {
+    let value = 0;
+    let factor = 1;
+    for (let i = 0; i < MAX_VARINT_BYTES; i++) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * factor;
+      if (!Number.isSafeInteger(value)) throw malformed('a number is out of range');
+      if (byte < 0x80) {
+        if (byte === 0 && i > 0) throw malformed('a number is not in its shortest form');
+        return value;
+      }
+      factor *= 0x80;
+    }
+    throw malformed('a number is too long');
+  }
+
+  zigzag(): bigint {
+    let value = 0n;
+    for (let i = 0; i < MAX_VARINT_BYTES; i++) {
+      const byte = this.u8();
+      value |= BigInt(byte & 0x7f) << BigInt(7 * i);
+      if (byte >= 0x80) continue;
+      if ((byte === 0 && i > 0) || value >= 1n << 64n) throw malformed('a number is out of range');
+      return BigInt.asIntN(64, (value >> 1n) ^ -(value & 1n));
+    }
+    throw malformed('a number is too long');
+  }
+
+  /** A view, not a copy. */
+  bytes(length: number): Buffer {
+    if (length > this.remaining) throw malformed('it ends too early');
+    const value = this.#bytes.subarray(this.#at, this.#at + length);
+    this.#at += length;
+    return value;
+  }
+
+  end(): void {
+    if (this.remaining !== 0) throw malformed('bytes are left over');
+  }
+}
+
+/** The fields of a record, in order. Views, not copies. */
+export function* readFields(bytes: Uint8Array): Generator<[tag: number, value: Buffer]> {
+  const reader = new ByteReader(bytes);
+  while (reader.remaining > 0) {
+    const tag = reader.varint();
+    yield [tag, reader.bytes(reader.varint())];
+  }
+}
+
+/** For the default branch of a parser: an unknown odd tag is refused, an even one is skipped. */
+export function unknownField(tag: number, where: string): void {
+  if (tag % 2 === 1) {
+    throw new BackupError('FORMAT_TOO_NEW', `Unknown required field ${tag} in ${where}`, {
+      hint: 'This was written by a newer version. Update this software.',
+    });
+  }
+}
+
+/** The single number that fills a field. */
+export function numberOf(value: Buffer): number {
+  const reader = new ByteReader(value);
+  const number = reader.varint();
+  reader.end();
+  return number;
+}
+
+export function zigzagOf(value: Buffer): bigint {
+  const reader = new ByteReader(value);
+  const number = reader.zigzag();
+  reader.end();
+  return number;
+}
+
+export function idOf(value: Buffer): Buffer {
+  if (value.length !== 32) throw malformed('an id does not have 32 bytes');
+  return value;
+}

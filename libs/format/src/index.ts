@@ -1,0 +1,16 @@
+export { malformed, ByteReader, ByteWriter, readFields } from './bytes.ts';
+export * from './limits.ts';
+export * from './keys.ts';
+export * from './header.ts';
+export * from './seal.ts';
+export * from './blob.ts';
+export * from './pack.ts';
+export * from './extents.ts';
+export * from './tree.ts';
+export * from './index-file.ts';
+export * from './json-file.ts';
+export * from './key-file.ts';
+export * from './manifest.ts';
+export * from './repository-file.ts';
+export * from './pages.ts';
+export * from './chunker.ts';

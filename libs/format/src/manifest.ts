@@ -1,0 +1,142 @@
+import { BackupError } from '@foodsave-backup/kernel';
+import { malformed } from './bytes.ts';
+import { OBJECT_KIND, type Folder } from './header.ts';
+import { decodeJsonFile, encodeJsonFile } from './json-file.ts';
+import type { RepositoryKeys } from './keys.ts';
+import { FORMAT_VERSION, LIMITS } from './limits.ts';
+import { openObject, sealObject } from './seal.ts';
+
+export type ComponentStatus = 'complete' | 'failed';
+
+export interface ManifestComponent {
+  type: string;
+  driver: string;
+  status: ComponentStatus;
+  files: number;
+  directories: number;
+  links: number;
+  sizeBytes: number;
+  storedBytes: number;
+  /** ISO 8601 UTC; absent when the capture failed before its instant. */
+  capturedAt?: string;
+  /** Id of the root tree node, hexadecimal; absent when the component failed. */
+  root?: string;
+  facts: Record<string, unknown>;
+  error?: { code: string; message: string; hint?: string };
+}
+
+export interface ManifestPrivate {
+  status: 'complete' | 'partial';
+  durationMs: number;
+  trigger: string;
+  tags: string[];
+  application: string;
+  software: string;
+  /** Milliseconds between the first and the last capture. */
+  captureSkewMs: number;
+  /** What was checked before the manifest was written. */
+  verification?: { level: 'none' | 'new'; status: 'none' | 'ok'; at: string; checkedBytes: number };
+  components: Record<string, ManifestComponent>;
+}
+
+export interface ManifestPublic {
+  repositoryId: string;
+  name: string;
+  id: string;
+  createdAt: string;
+  finishedAt: string;
+  files: number;
+  sizeBytes: number;
+  storedBytes: number;
+  components: { folder: Folder; files: number; sizeBytes: number; storedBytes: number }[];
+}
+
+export interface Manifest extends Omit<ManifestPublic, 'components'>, ManifestPrivate {
+  /** The public list per folder; `components` is the private map by instance. */
+  folders: ManifestPublic['components'];
+}
+
+const FORMAT = 'foodsave-backup manifest';
+
+/** The bytes of both copies of a manifest. `salt`: 32 random bytes. */
+export function encodeManifest(keys: RepositoryKeys, manifest: Manifest, salt: Uint8Array): Buffer {
+  const { status, durationMs, trigger, tags, application, software, captureSkewMs, verification, components } = manifest;
+  const secret: ManifestPrivate = {
+    ...{ status, durationMs, trigger, tags, application, software, captureSkewMs, components },
+    ...(verification === undefined ? {} : { verification }),
+  };
+  return encodeJsonFile(
+    {
+      format: FORMAT,
+      version: FORMAT_VERSION,
+      repositoryId: manifest.repositoryId,
+      name: manifest.name,
+      id: manifest.id,
+      createdAt: manifest.createdAt,
+      finishedAt: manifest.finishedAt,
+      files: manifest.files,
+      sizeBytes: manifest.sizeBytes,
+      storedBytes: manifest.storedBytes,
+      components: manifest.folders,
+      private: keys.encrypted
+        ? sealObject(keys, OBJECT_KIND.manifest, Buffer.from(JSON.stringify(secret)), salt).toString('base64')
+        : secret,
+    },
+    keys.encrypted ? keys.manifestKey : undefined,
+  );
+}
+
+/** Checks the checksum, opens the private part and checks the types of what the software relies on. */
+export function decodeManifest(keys: RepositoryKeys, file: Uint8Array): Manifest {
+  if (file.length > LIMITS.manifestBytes) throw malformed('a manifest is too large');
+  assertVersion(decodeJsonFile(file, undefined));
+  const json = decodeJsonFile(file, keys.encrypted ? { kind: 'hmac-sha256', key: keys.manifestKey } : { kind: 'sha256' });
+  if (json['repositoryId'] !== keys.repositoryId.toString('hex')) throw malformed('it belongs to another repository');
+  const { components: folders, private: hidden, format: _format, version: _version, ...open } = json;
+  const secret = keys.encrypted ? openPrivate(keys, hidden) : hidden;
+  const manifest = { ...open, ...(secret as object), folders } as Manifest;
+  assertManifest(manifest);
+  return manifest;
+}
+
+function openPrivate(keys: RepositoryKeys, hidden: unknown): unknown {
+  if (typeof hidden !== 'string') throw malformed('its private part is missing');
+  return JSON.parse(Buffer.from(openObject(keys, OBJECT_KIND.manifest, Buffer.from(hidden, 'base64'))).toString('utf8'));
+}
+
+function assertVersion(json: Record<string, unknown>): void {
+  if (json['format'] !== FORMAT) throw malformed('it is not a manifest');
+  if (json['version'] === FORMAT_VERSION) return;
+  throw new BackupError('FORMAT_TOO_NEW', `A manifest has version ${String(json['version'])}; this software knows ${FORMAT_VERSION}`, {
+    hint: 'Update this software.',
+  });
+}
+
+function assertManifest(m: Manifest): void {
+  const strings = [m.name, m.id, m.createdAt, m.finishedAt, m.trigger, m.application, m.software];
+  const numbers = [m.files, m.sizeBytes, m.storedBytes, m.durationMs];
+  const ok =
+    strings.every((s) => typeof s === 'string') &&
+    numbers.every((n) => Number.isFinite(n) && n >= 0) &&
+    Array.isArray(m.tags) &&
+    Array.isArray(m.folders) &&
+    (m.status === 'complete' || m.status === 'partial') &&
+    typeof m.components === 'object' &&
+    Object.values(m.components).every(isComponent) &&
+    !Number.isNaN(Date.parse(m.createdAt));
+  if (!ok) throw malformed('a property of a manifest is missing or of the wrong type');
+}
+
+function isComponent(value: unknown): boolean {
+  const c = value as Partial<ManifestComponent> | null;
+  return (
+    typeof c === 'object' &&
+    c !== null &&
+    typeof c.type === 'string' &&
+    (c.status === 'complete' || c.status === 'failed') &&
+    typeof c.files === 'number' &&
+    typeof c.sizeBytes === 'number' &&
+    typeof c.facts === 'object' &&
+    (c.status === 'failed' || (typeof c.root === 'string' && /^[0-9a-f]{64}$/.test(c.root)))
+  );
+}

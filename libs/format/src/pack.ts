@@ -1,0 +1,207 @@
+import { BackupError } from '@foodsave-backup/kernel';
+import { checkFrames, blobKindOf, type BlobEntry, type Frame } from './blob.ts';
+import { ByteReader, ByteWriter, idOf, malformed, numberOf, readFields, unknownField } from './bytes.ts';
+import { HEADER_BYTES, makeHeader, OBJECT_KIND, readHeader, type Folder } from './header.ts';
+import type { RepositoryKeys } from './keys.ts';
+import { LIMITS } from './limits.ts';
+import { decompress, decrypt, encrypt, openPart, sealPart, sha256 } from './seal.ts';
+
+export const FOOTER_BYTES = 16;
+const FOOTER_MAGIC = Buffer.from('FSBPKEND', 'latin1');
+
+function frameNonce(ordinal: number): Buffer {
+  const nonce = Buffer.alloc(12);
+  nonce.writeUInt32LE(1, 0);
+  nonce.writeBigUInt64LE(BigInt(ordinal), 4);
+  return nonce;
+}
+
+function directoryNonce(): Buffer {
+  const nonce = Buffer.alloc(12);
+  nonce.writeUInt32LE(2, 0);
+  return nonce;
+}
+
+function frameContext(id: Uint8Array, kind: number, frameInBlob: number, length: number, codec: number): Buffer {
+  const aad = Buffer.allocUnsafe(42);
+  aad.set(id, 0);
+  aad[32] = kind;
+  aad.writeUInt32LE(frameInBlob, 33);
+  aad.writeUInt32LE(length, 37);
+  aad[41] = codec;
+  return aad;
+}
+
+export interface CompressedFrame {
+  length: number;
+  hash: Uint8Array;
+  codec: number;
+  /** Compressed or raw bytes, not yet encrypted. */
+  data: Uint8Array;
+}
+
+/** Assembles one pack in memory. `salt`: 32 random bytes. */
+export class PackBuilder {
+  readonly folder: Folder;
+  readonly #keys: RepositoryKeys;
+  readonly #header;
+  readonly #key: Buffer | undefined;
+  readonly #parts: Uint8Array[];
+  readonly #blobs: BlobEntry[] = [];
+  #size = HEADER_BYTES;
+  #frames = 0;
+
+  constructor(keys: RepositoryKeys, folder: Folder, salt: Uint8Array) {
+    this.folder = folder;
+    this.#keys = keys;
+    this.#header = makeHeader(keys, OBJECT_KIND.pack, folder, salt);
+    this.#key = keys.encrypted ? keys.objectKey(OBJECT_KIND.pack, this.#header.salt) : undefined;
+    this.#parts = [this.#header.bytes];
+  }
+
+  /** Bytes so far, without directory and footer. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get blobCount(): number {
+    return this.#blobs.length;
+  }
+
+  add(kind: BlobEntry['kind'], id: Buffer, frames: readonly CompressedFrame[]): BlobEntry {
+    const entry: BlobEntry = { kind, id, offset: this.#size, firstFrame: this.#frames, frames: [] };
+    frames.forEach((frame, i) => {
+      const stored =
+        this.#key === undefined
+          ? frame.data
+          : encrypt(this.#key, frameNonce(this.#frames), frameContext(id, kind, i, frame.length, frame.codec), frame.data);
+      this.#parts.push(stored);
+      this.#size += stored.length;
+      this.#frames++;
+      entry.frames.push({ length: frame.length, stored: stored.length, codec: frame.codec, hash: frame.hash });
+    });
+    checkFrames(entry.frames);
+    this.#blobs.push(entry);
+    return entry;
+  }
+
+  finish(): { bytes: Buffer; hash: Buffer; blobs: BlobEntry[] } {
+    const directory = encodeDirectory(this.#blobs);
+    const sealed = sealPart(this.#keys, OBJECT_KIND.pack, this.#header.salt, directoryNonce(), this.#header.bytes, directory);
+    const footer = Buffer.alloc(FOOTER_BYTES);
+    footer.writeUInt32LE(sealed.length, 0);
+    FOOTER_MAGIC.copy(footer, 8);
+    const bytes = Buffer.concat([...this.#parts, sealed, footer]);
+    return { bytes, hash: sha256(bytes), blobs: this.#blobs };
+  }
+}
+
+export function encodeDirectory(blobs: readonly BlobEntry[]): Buffer {
+  const writer = new ByteWriter(blobs.length * 128 + 16);
+  for (const blob of blobs) {
+    const frames = new ByteWriter(blob.frames.length * 40);
+    for (const frame of blob.frames) frames.varint(frame.length).varint(frame.stored).u8(frame.codec).bytes(frame.hash);
+    const record = new ByteWriter(frames.length + 64)
+      .numberField(1, blob.kind)
+      .field(3, blob.id)
+      .numberField(5, blob.offset)
+      .numberField(7, blob.firstFrame)
+      .field(9, frames.finish());
+    writer.field(1, record.finish());
+  }
+  return writer.finish();
+}
+
+function decodeFrames(value: Uint8Array): Frame[] {
+  const frames: Frame[] = [];
+  const reader = new ByteReader(value);
+  while (reader.remaining > 0) {
+    frames.push({ length: reader.varint(), stored: reader.varint(), codec: reader.u8(), hash: reader.bytes(32) });
+    if (frames.length > LIMITS.framesPerBlob) throw malformed('number of frames of a blob');
+  }
+  checkFrames(frames);
+  return frames;
+}
+
+function decodeBlob(record: Uint8Array): BlobEntry {
+  const blob: Partial<BlobEntry> = {};
+  for (const [tag, value] of readFields(record)) {
+    if (tag === 1) blob.kind = blobKindOf(numberOf(value));
+    else if (tag === 3) blob.id = idOf(value);
+    else if (tag === 5) blob.offset = numberOf(value);
+    else if (tag === 7) blob.firstFrame = numberOf(value);
+    else if (tag === 9) blob.frames = decodeFrames(value);
+    else unknownField(tag, 'a pack directory');
+  }
+  const { kind, id, offset, firstFrame, frames } = blob;
+  if (kind === undefined || id === undefined || offset === undefined || firstFrame === undefined || frames === undefined) {
+    throw malformed('a blob of a directory is incomplete');
+  }
+  return { kind, id, offset, firstFrame, frames };
+}
+
+/** The blobs of a directory record. `packBytes`: size of the pack, which no blob may exceed. */
+export function decodeDirectory(record: Uint8Array, packBytes: number): BlobEntry[] {
+  const blobs: BlobEntry[] = [];
+  for (const [tag, value] of readFields(record)) {
+    if (tag !== 1) {
+      unknownField(tag, 'a pack directory');
+      continue;
+    }
+    const blob = decodeBlob(value);
+    let end = blob.offset;
+    for (const frame of blob.frames) end += frame.stored;
+    if (blob.offset < HEADER_BYTES || end > packBytes) throw malformed('a blob lies outside its pack');
+    blobs.push(blob);
+  }
+  return blobs;
+}
+
+/** Where the sealed directory lies, from the last 16 bytes of a pack of `packBytes` bytes. */
+export function readFooter(footer: Uint8Array, packBytes: number): { offset: number; length: number } {
+  const bytes = Buffer.from(footer.buffer, footer.byteOffset, footer.byteLength);
+  if (bytes.length !== FOOTER_BYTES || !bytes.subarray(8).equals(FOOTER_MAGIC) || bytes.readUInt32LE(4) !== 0) {
+    throw malformed('a pack has no valid end');
+  }
+  const length = bytes.readUInt32LE(0);
+  const offset = packBytes - FOOTER_BYTES - length;
+  if (offset < HEADER_BYTES) throw malformed('a pack is shorter than its directory');
+  return { offset, length };
+}
+
+export function openDirectory(
+  keys: RepositoryKeys,
+  header: Uint8Array,
+  sealed: Uint8Array,
+  packBytes: number,
+): { folder: Folder; blobs: BlobEntry[]; record: Uint8Array } {
+  const parsed = readHeader(keys, header, OBJECT_KIND.pack);
+  const record = openPart(keys, OBJECT_KIND.pack, parsed.salt, directoryNonce(), parsed.bytes, sealed);
+  return { folder: parsed.folder, blobs: decodeDirectory(record, packBytes), record };
+}
+
+/** The key of the frames of a pack; `undefined` without encryption. */
+export function packKey(keys: RepositoryKeys, header: Uint8Array): Buffer | undefined {
+  const parsed = readHeader(keys, header, OBJECT_KIND.pack);
+  return keys.encrypted ? keys.objectKey(OBJECT_KIND.pack, parsed.salt) : undefined;
+}
+
+/** Decrypts, decompresses and compares one stored frame. Throws DATA_DAMAGED. */
+export function openFrame(key: Uint8Array | undefined, blob: BlobEntry, frameInBlob: number, stored: Uint8Array): Uint8Array {
+  const frame = blob.frames[frameInBlob];
+  if (frame?.stored !== stored.length) throw malformed('a frame is not where the index says');
+  const data =
+    key === undefined
+      ? stored
+      : decrypt(
+          key,
+          frameNonce(blob.firstFrame + frameInBlob),
+          frameContext(blob.id, blob.kind, frameInBlob, frame.length, frame.codec),
+          stored,
+        );
+  const raw = decompress(frame.codec, data, frame.length);
+  if (!sha256(raw).equals(frame.hash)) {
+    throw new BackupError('DATA_DAMAGED', 'A frame does not match its SHA-256', { hint: 'Run "check --read-data".' });
+  }
+  return raw;
+}

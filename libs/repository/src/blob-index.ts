@@ -1,0 +1,83 @@
+import type { BlobEntry, Folder, IndexedPack } from '@foodsave-backup/format';
+
+export interface PackRef {
+  hash: Buffer;
+  folder: Folder;
+  size: number;
+}
+
+export interface BlobLocation {
+  pack: PackRef;
+  blob: BlobEntry;
+}
+
+/** Where each blob lies: the union of all index files, in memory. Keys are the ids as latin1 strings, which V8 keeps one byte a character. */
+export class BlobIndex {
+  readonly #blobs = new Map<string, BlobLocation>();
+  readonly #packs = new Map<string, PackRef>();
+  readonly #contents = new Map<string, BlobEntry[]>();
+
+  addPack(pack: IndexedPack): void {
+    const key = pack.hash.toString('hex');
+    if (this.#packs.has(key)) return;
+    const ref: PackRef = { hash: pack.hash, folder: pack.folder, size: pack.size };
+    this.#packs.set(key, ref);
+    this.#contents.set(key, pack.blobs);
+    for (const blob of pack.blobs) {
+      const id = blob.id.toString('latin1');
+      if (!this.#blobs.has(id)) this.#blobs.set(id, { pack: ref, blob });
+    }
+  }
+
+  /** Forgets a pack; blobs of it that lie in another pack too are found there afterwards. */
+  removePack(hash: Uint8Array): void {
+    const key = Buffer.from(hash).toString('hex');
+    const blobs = this.#contents.get(key) ?? [];
+    this.#packs.delete(key);
+    this.#contents.delete(key);
+    const lost = new Set<string>();
+    for (const blob of blobs) {
+      const id = blob.id.toString('latin1');
+      if (this.#blobs.get(id)?.pack.hash.equals(hash) !== true) continue;
+      this.#blobs.delete(id);
+      lost.add(id);
+    }
+    if (lost.size === 0) return;
+    for (const [packKey, others] of this.#contents) {
+      const pack = this.#packs.get(packKey);
+      if (pack === undefined) continue;
+      for (const blob of others) {
+        const id = blob.id.toString('latin1');
+        if (lost.has(id) && !this.#blobs.has(id)) this.#blobs.set(id, { pack, blob });
+      }
+    }
+  }
+
+  get(id: Uint8Array): BlobLocation | undefined {
+    return this.#blobs.get(Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1'));
+  }
+
+  has(id: Uint8Array): boolean {
+    return this.get(id) !== undefined;
+  }
+
+  packs(): IterableIterator<PackRef> {
+    return this.#packs.values();
+  }
+
+  hasPack(hash: Uint8Array): boolean {
+    return this.#packs.has(Buffer.from(hash).toString('hex'));
+  }
+
+  blobsOf(hash: Uint8Array): readonly BlobEntry[] {
+    return this.#contents.get(Buffer.from(hash).toString('hex')) ?? [];
+  }
+
+  get blobCount(): number {
+    return this.#blobs.size;
+  }
+
+  get packCount(): number {
+    return this.#packs.size;
+  }
+}

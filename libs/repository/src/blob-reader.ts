@@ -1,0 +1,151 @@
+import { BackupError, toBackupError } from '@foodsave-backup/kernel';
+import {
+  blobLength,
+  HEADER_BYTES,
+  openFrame,
+  packKey,
+  type BlobEntry,
+  type RepositoryKeys,
+} from '@foodsave-backup/format';
+import type { StorageBackend } from '@foodsave-backup/storage';
+import type { BlobIndex, BlobLocation, PackRef } from './blob-index.ts';
+import { packObjectKey } from './layout.ts';
+
+/** Decoded frames kept: enough for one frame of each of the blobs that a long history of a database spreads over. */
+const CACHE_BYTES = 64 * 1024 * 1024;
+const KEYS_CACHED = 4096;
+
+/** Reads blobs or parts of them; every frame is authenticated, decompressed and compared with its hash. */
+export class BlobReader {
+  readonly #storage: StorageBackend;
+  readonly #keys: RepositoryKeys;
+  readonly #index: BlobIndex;
+  readonly #frames = new Map<string, Uint8Array>();
+  readonly #packKeys = new Map<string, Buffer | undefined>();
+  #cached = 0;
+
+  constructor(storage: StorageBackend, keys: RepositoryKeys, index: BlobIndex) {
+    this.#storage = storage;
+    this.#keys = keys;
+    this.#index = index;
+  }
+
+  locate(id: Uint8Array): BlobLocation {
+    const location = this.#index.get(id);
+    if (location === undefined) {
+      throw new BackupError('DATA_DAMAGED', 'A part of the backup is missing from the repository', {
+        hint: 'Run "check" to see what is affected.',
+        details: { blob: Buffer.from(id).toString('hex') },
+      });
+    }
+    return location;
+  }
+
+  /** The whole blob. */
+  async read(id: Uint8Array): Promise<Uint8Array> {
+    const { blob } = this.locate(id);
+    return this.readRange(id, 0, blobLength(blob));
+  }
+
+  /** Bytes `[offset, offset + length)` of a blob. Throws DATA_DAMAGED, naming the pack. */
+  async readRange(id: Uint8Array, offset: number, length: number): Promise<Uint8Array> {
+    const { pack, blob } = this.locate(id);
+    const parts: Uint8Array[] = [];
+    let at = 0;
+    let needed: number | undefined;
+    let last = 0;
+    for (let i = 0; i < blob.frames.length; i++) {
+      const size = blob.frames[i]?.length ?? 0;
+      if (at + size > offset && at < offset + length) {
+        needed ??= i;
+        last = i;
+      }
+      at += size;
+    }
+    if (needed === undefined || offset + length > at) {
+      throw new BackupError('DATA_DAMAGED', 'A part of the backup is shorter than its tree says');
+    }
+    await this.#load(pack, blob, needed, last);
+    at = 0;
+    for (let i = 0; i <= last; i++) {
+      const size = blob.frames[i]?.length ?? 0;
+      if (i >= needed) {
+        const frame = await this.#frame(pack, blob, i);
+        parts.push(frame.subarray(Math.max(0, offset - at), Math.min(size, offset + length - at)));
+      }
+      at += size;
+    }
+    return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
+  }
+
+  #cacheKey(blob: BlobEntry, frame: number): string {
+    return `${blob.id.toString('latin1')}${frame}`;
+  }
+
+  async #frame(pack: PackRef, blob: BlobEntry, i: number): Promise<Uint8Array> {
+    const key = this.#cacheKey(blob, i);
+    let frame = this.#frames.get(key);
+    if (frame === undefined) {
+      await this.#load(pack, blob, i, i);
+      frame = this.#frames.get(key);
+    }
+    if (frame === undefined) throw new BackupError('INTERNAL', 'A frame left the cache while it was read');
+    this.#frames.delete(key);
+    this.#frames.set(key, frame);
+    return frame;
+  }
+
+  /** Loads the frames `first..last` that are not cached, with one read of the pack. */
+  async #load(pack: PackRef, blob: BlobEntry, first: number, last: number): Promise<void> {
+    let from = first;
+    while (from <= last && this.#frames.has(this.#cacheKey(blob, from))) from++;
+    if (from > last) return;
+    let start = blob.offset;
+    for (let i = 0; i < from; i++) start += blob.frames[i]?.stored ?? 0;
+    let length = 0;
+    for (let i = from; i <= last; i++) length += blob.frames[i]?.stored ?? 0;
+    const key = packObjectKey(pack.folder, pack.hash);
+    try {
+      const bytes = await this.#storage.get(key, { offset: start, length });
+      const frameKey = await this.#keyOf(pack);
+      let at = 0;
+      for (let i = from; i <= last; i++) {
+        const stored = blob.frames[i]?.stored ?? 0;
+        this.#remember(this.#cacheKey(blob, i), openFrame(frameKey, blob, i, bytes.subarray(at, at + stored)));
+        at += stored;
+      }
+    } catch (error) {
+      const cause = toBackupError(error);
+      if (cause.code === 'CANCELLED' || cause.code === 'FORMAT_TOO_NEW') throw cause;
+      throw new BackupError('DATA_DAMAGED', `Pack ${key} cannot be read: ${cause.message}`, {
+        hint: 'Run "check --read-data" to see which backups and files are affected.',
+        cause: error,
+        details: { pack: key },
+      });
+    }
+  }
+
+  #remember(key: string, frame: Uint8Array): void {
+    if (this.#frames.has(key)) return;
+    this.#frames.set(key, frame);
+    this.#cached += frame.length;
+    for (const [oldest, bytes] of this.#frames) {
+      if (this.#cached <= CACHE_BYTES || oldest === key) break;
+      this.#frames.delete(oldest);
+      this.#cached -= bytes.length;
+    }
+  }
+
+  async #keyOf(pack: PackRef): Promise<Buffer | undefined> {
+    if (!this.#keys.encrypted) return undefined;
+    const name = pack.hash.toString('hex');
+    let key = this.#packKeys.get(name);
+    if (key === undefined) {
+      const header = await this.#storage.get(packObjectKey(pack.folder, pack.hash), { offset: 0, length: HEADER_BYTES });
+      key = packKey(this.#keys, header);
+      if (this.#packKeys.size >= KEYS_CACHED) this.#packKeys.clear();
+      this.#packKeys.set(name, key);
+    }
+    return key;
+  }
+}

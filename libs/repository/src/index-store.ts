@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto';
+import { BackupError, toBackupError } from '@foodsave-backup/kernel';
+import {
+  decodeIndex,
+  encodeIndex,
+  FOLDERS,
+  FOOTER_BYTES,
+  HEADER_BYTES,
+  OBJECT_KIND,
+  openDirectory,
+  openObject,
+  readFooter,
+  sealObject,
+  sha256,
+  type Folder,
+  type IndexedPack,
+  type RepositoryKeys,
+} from '@foodsave-backup/format';
+import type { StorageBackend } from '@foodsave-backup/storage';
+import { BlobIndex } from './blob-index.ts';
+import { hashOfKey, indexObjectKey, packObjectKey } from './layout.ts';
+
+/** More index files than this are merged into one by the next writer that holds the repository alone. */
+const MERGE_ABOVE = 64;
+
+export interface IndexLoad {
+  index: BlobIndex;
+  /** Keys of the index files that were read. */
+  files: string[];
+  /** Index files that could not be read, with the reason. Their packs were read instead. */
+  damaged: { key: string; reason: string }[];
+}
+
+/** Reads, writes and rebuilds the files under `index/`. */
+export class IndexStore {
+  readonly #storage: StorageBackend;
+  readonly #keys: RepositoryKeys;
+
+  constructor(storage: StorageBackend, keys: RepositoryKeys) {
+    this.#storage = storage;
+    this.#keys = keys;
+  }
+
+  /** Every index file; where one is damaged, or none exists, the packs that no readable index names are read themselves. */
+  async load(signal?: AbortSignal): Promise<IndexLoad> {
+    for (let attempt = 0; ; attempt++) {
+      const loaded = await this.#loadOnce(signal);
+      // A merge may have replaced a file between the listing and the read: list again.
+      if (loaded !== undefined) return loaded;
+      if (attempt >= 4) {
+        throw new BackupError('IO_ERROR', 'The index changed faster than it could be read', { hint: 'Try again.' });
+      }
+    }
+  }
+
+  async #loadOnce(signal: AbortSignal | undefined): Promise<IndexLoad | undefined> {
+    const index = new BlobIndex();
+    const files: string[] = [];
+    const damaged: IndexLoad['damaged'] = [];
+    for await (const object of this.#storage.list('index/')) {
+      const hash = hashOfKey(object.key);
+      if (hash === undefined) continue;
+      signal?.throwIfAborted();
+      let bytes: Uint8Array;
+      try {
+        bytes = await this.#storage.get(object.key);
+      } catch (error) {
+        if ((await this.#storage.stat(object.key)) === undefined) return undefined;
+        damaged.push({ key: object.key, reason: toBackupError(error).message });
+        continue;
+      }
+      try {
+        if (!sha256(bytes).equals(hash)) throw new BackupError('DATA_DAMAGED', 'its name is not its SHA-256');
+        const content = openObject(this.#keys, OBJECT_KIND.index, bytes);
+        for (const pack of decodeIndex(content).packs) index.addPack(pack);
+        files.push(object.key);
+      } catch (error) {
+        const known = toBackupError(error);
+        if (known.code === 'FORMAT_TOO_NEW') throw known;
+        damaged.push({ key: object.key, reason: known.message });
+      }
+    }
+    if (damaged.length > 0 || files.length === 0) await this.#addUnindexed(index, signal);
+    return { index, files, damaged };
+  }
+
+  async #addUnindexed(index: BlobIndex, signal: AbortSignal | undefined): Promise<void> {
+    for await (const pack of this.scanPacks(signal)) {
+      if (pack.pack !== undefined) index.addPack(pack.pack);
+    }
+  }
+
+  /** The directory of every pack on the storage, read from the packs themselves. */
+  async *scanPacks(signal?: AbortSignal): AsyncGenerator<{ key: string; pack?: IndexedPack; reason?: string }> {
+    for (const folder of FOLDERS) {
+      for await (const object of this.#storage.list(`${folder}/`)) {
+        const hash = hashOfKey(object.key);
+        if (hash === undefined) continue;
+        signal?.throwIfAborted();
+        try {
+          yield { key: object.key, pack: await this.readPackDirectory(folder, hash, object.size) };
+        } catch (error) {
+          yield { key: object.key, reason: toBackupError(error).message };
+        }
+      }
+    }
+  }
+
+  async readPackDirectory(folder: Folder, hash: Buffer, size: number): Promise<IndexedPack> {
+    const key = packObjectKey(folder, hash);
+    if (size < HEADER_BYTES + FOOTER_BYTES) throw new BackupError('DATA_DAMAGED', 'A pack is shorter than its header');
+    const header = await this.#storage.get(key, { offset: 0, length: HEADER_BYTES });
+    const footer = await this.#storage.get(key, { offset: size - FOOTER_BYTES, length: FOOTER_BYTES });
+    const place = readFooter(footer, size);
+    const sealed = await this.#storage.get(key, place);
+    const directory = openDirectory(this.#keys, header, sealed, size);
+    if (directory.folder !== folder) throw new BackupError('DATA_DAMAGED', 'A pack lies in another folder than it says');
+    return { hash, folder, size, blobs: directory.blobs };
+  }
+
+  /** Writes one index file for these packs. Nothing is written for none. */
+  async write(packs: readonly IndexedPack[], replaces: readonly Uint8Array[] = []): Promise<string | undefined> {
+    if (packs.length === 0 && replaces.length === 0) return undefined;
+    const object = sealObject(this.#keys, OBJECT_KIND.index, encodeIndex(packs, replaces), randomBytes(32));
+    const key = indexObjectKey(sha256(object));
+    await this.#storage.put(key, object);
+    return key;
+  }
+
+  /**
+   * One file in place of `files`, holding the packs of `index`. The caller holds the repository alone. The new file is
+   * durable before the first old one goes.
+   */
+  async replace(index: BlobIndex, files: readonly string[]): Promise<void> {
+    const packs: IndexedPack[] = [];
+    for (const ref of index.packs()) packs.push({ ...ref, blobs: [...index.blobsOf(ref.hash)] });
+    const old = files.map((key) => hashOfKey(key)).filter((hash) => hash !== undefined);
+    const written = await this.write(packs, old);
+    for (const key of files) if (key !== written) await this.#storage.delete(key);
+  }
+
+  static worthMerging(files: readonly string[]): boolean {
+    return files.length > MERGE_ABOVE;
+  }
+}

@@ -1,0 +1,15 @@
+export { Repository, type InitOptions, type OpenOptions } from './repository.ts';
+export { ManifestStore, isAbsent, type ManifestListing } from './manifest-store.ts';
+export { LeaseStore, type Lease, type LeaseRequest } from './leases.ts';
+export { NoteStore, type VerificationNote, type VerifyLevel, type StoredNote } from './notes.ts';
+export { BackupSession, ComponentWriter, missingPacks, type ComponentTotals } from './session.ts';
+export { BlobReader } from './blob-reader.ts';
+export { BlobIndex, type BlobLocation, type PackRef } from './blob-index.ts';
+export { IndexStore, type IndexLoad } from './index-store.ts';
+export { TreeReader, type WalkedEntry } from './tree-reader.ts';
+export { readContent } from './extent-reader.ts';
+export { checkRepository, type CheckOptions, type CheckReport, type Damage } from './check.ts';
+export { prunePacks, type PruneReport } from './prune.ts';
+export { Marker, type Missing } from './reachable.ts';
+export type { PageSource } from './paged-writer.ts';
+export { packObjectKey, hashOfKey } from './layout.ts';

@@ -1,0 +1,148 @@
+import { BackupError, newId, type Clock } from '@foodsave-backup/kernel';
+import type { StorageBackend } from '@foodsave-backup/storage';
+import { isAlive, thisProcess, type LeaseOwner } from './owner.ts';
+
+const FORMAT = 'foodsave-backup lease';
+const LEASE_MS = 10 * 60_000;
+const RENEW_MS = 60_000;
+const RETRY_MS = 250;
+
+interface LeaseFile {
+  format: string;
+  id: string;
+  purpose: string;
+  exclusive: boolean;
+  owner: LeaseOwner;
+  createdAt: string;
+  renewedAt: string;
+  expiresAt: string;
+}
+
+export interface Lease {
+  readonly id: string;
+  release(): Promise<void>;
+}
+
+export interface LeaseRequest {
+  /** What a person is told who finds the repository locked: `create`, `cleanup`, … */
+  purpose: string;
+  /** Alone, or beside other shared ones. */
+  exclusive: boolean;
+  /** How long to wait for others, in ms. */
+  waitMs: number;
+  /** A reader of a read-only medium goes on without a lease. */
+  readOnly?: boolean;
+}
+
+/**
+ * Leases under `locks/`, so that processes that share a repository keep out of each other's way. A holder on this machine is
+ * judged by its process, never by the clock; a holder elsewhere by its expiry.
+ */
+export class LeaseStore {
+  readonly #storage: StorageBackend;
+  readonly #clock: Clock;
+
+  constructor(storage: StorageBackend, clock: Clock) {
+    this.#storage = storage;
+    this.#clock = clock;
+  }
+
+  /** Throws LOCKED, naming the holder, when others hold the repository for longer than `waitMs`. */
+  async acquire(request: LeaseRequest): Promise<Lease> {
+    const deadline = this.#clock.monotonic() + request.waitMs;
+    for (;;) {
+      const id = newId(this.#clock);
+      try {
+        await this.#write(id, request, new Date(this.#clock.now()).toISOString());
+      } catch (error) {
+        const refused = error instanceof BackupError && error.code === 'REPOSITORY_NOT_WRITABLE';
+        if (refused && request.readOnly === true) return { id, release: () => Promise.resolve() };
+        throw error;
+      }
+      const rival = await this.#rival(id, request);
+      if (rival === undefined) return this.#hold(id, request);
+      await this.#storage.delete(`locks/${id}.json`);
+      if (this.#clock.monotonic() >= deadline) throw locked(rival);
+      await this.#clock.sleep(RETRY_MS * (0.5 + Math.random()));
+    }
+  }
+
+  #hold(id: string, request: LeaseRequest): Lease {
+    const createdAt = new Date(this.#clock.now()).toISOString();
+    // A renewal that fails is tried again at the next tick; the lease is long enough for several.
+    const timer = setInterval(() => void this.#write(id, request, createdAt).catch(() => undefined), RENEW_MS);
+    timer.unref();
+    return {
+      id,
+      release: async () => {
+        clearInterval(timer);
+        await this.#storage.delete(`locks/${id}.json`).catch(() => undefined);
+      },
+    };
+  }
+
+  async #write(id: string, request: LeaseRequest, createdAt: string): Promise<void> {
+    const now = this.#clock.now();
+    const lease: LeaseFile = {
+      format: FORMAT,
+      id,
+      purpose: request.purpose,
+      exclusive: request.exclusive,
+      owner: thisProcess(request.purpose),
+      createdAt,
+      renewedAt: new Date(now).toISOString(),
+      expiresAt: new Date(now + LEASE_MS).toISOString(),
+    };
+    await this.#storage.put(`locks/${id}.json`, Buffer.from(`${JSON.stringify(lease, null, 2)}\n`));
+  }
+
+  async #rival(ownId: string, request: LeaseRequest): Promise<LeaseFile | undefined> {
+    for await (const object of this.#storage.list('locks/')) {
+      const lease = await this.#read(object.key);
+      if (lease === undefined || lease.id === ownId) continue;
+      if (this.#isDead(lease)) {
+        await this.#storage.delete(object.key);
+        continue;
+      }
+      if (request.exclusive || lease.exclusive) return lease;
+    }
+    return undefined;
+  }
+
+  /** An unreadable lease is none: it is small, and written in one piece. */
+  async #read(key: string): Promise<LeaseFile | undefined> {
+    try {
+      const lease = JSON.parse(Buffer.from(await this.#storage.get(key)).toString('utf8')) as Partial<LeaseFile>;
+      return lease.format === FORMAT && lease.owner !== undefined ? (lease as LeaseFile) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #isDead(lease: LeaseFile): boolean {
+    const alive = this.#storage.capabilities.localToMachine ? isAlive(lease.owner) : undefined;
+    if (alive !== undefined) return !alive;
+    return Date.parse(lease.expiresAt) < this.#clock.now();
+  }
+
+  /** Whether someone who is alive holds a lease for this purpose. */
+  async isHeld(purpose: string, exceptId?: string): Promise<boolean> {
+    for await (const object of this.#storage.list('locks/')) {
+      const lease = await this.#read(object.key);
+      if (lease?.purpose === purpose && lease.id !== exceptId && !this.#isDead(lease)) return true;
+    }
+    return false;
+  }
+}
+
+function locked(holder: LeaseFile): BackupError {
+  const { owner } = holder;
+  return new BackupError(
+    'LOCKED',
+    `The repository is in use: "${holder.purpose}" by process ${owner.pid} on ${owner.host} since ${holder.createdAt}`,
+    {
+      hint: 'Wait for it to finish and try again. A holder that has died is noticed by itself.',
+      details: { purpose: holder.purpose, pid: owner.pid, host: owner.host, since: holder.createdAt },
+    },
+  );
+}

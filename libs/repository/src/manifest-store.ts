@@ -1,0 +1,163 @@
+import { randomBytes } from 'node:crypto';
+import { assertBackupName, BackupError, systemErrorCode, toBackupError } from '@foodsave-backup/kernel';
+import { decodeManifest, encodeManifest, sha256, type Manifest, type RepositoryKeys } from '@foodsave-backup/format';
+import type { StorageBackend } from '@foodsave-backup/storage';
+import { manifestCopyKey, manifestKey, nameOfManifestKey } from './layout.ts';
+
+export interface ManifestListing {
+  manifests: Manifest[];
+  /** Neither copy can be read, with the reason of the first. Retention deletes nothing while there is one. */
+  damaged: { name: string; reason: string }[];
+  /** Published but never acknowledged: they do not count until they were checked. */
+  unconfirmed: Manifest[];
+  /** One copy is missing or damaged and the other is good. */
+  repairable: { name: string; missing: 'first' | 'second' }[];
+}
+
+/** The two copies of each manifest; their order is the commit of a backup (FORMAT.md section 2). */
+export class ManifestStore {
+  readonly #storage: StorageBackend;
+  readonly #keys: RepositoryKeys;
+  readonly #cache = new Map<string, Manifest>();
+
+  constructor(storage: StorageBackend, keys: RepositoryKeys) {
+    this.#storage = storage;
+    this.#keys = keys;
+  }
+
+  /** Every backup, newest first. */
+  async list(signal?: AbortSignal): Promise<ManifestListing> {
+    const first = new Set<string>();
+    const second = new Set<string>();
+    // The second copies are listed first: a backup that is published meanwhile then shows as unconfirmed, never as damaged.
+    for await (const object of this.#storage.list('manifests/')) addName(second, object.key);
+    for await (const object of this.#storage.list('')) addName(first, object.key);
+    const listing: ManifestListing = { manifests: [], damaged: [], unconfirmed: [], repairable: [] };
+    for (const name of new Set([...first, ...second])) {
+      signal?.throwIfAborted();
+      await this.#classify(name, first.has(name), second.has(name), listing);
+    }
+    const newestFirst = (a: Manifest, b: Manifest): number =>
+      Date.parse(b.createdAt) - Date.parse(a.createdAt) || (a.id < b.id ? 1 : -1);
+    listing.manifests.sort(newestFirst);
+    listing.unconfirmed.sort(newestFirst);
+    return listing;
+  }
+
+  async #classify(name: string, hasFirst: boolean, hasSecond: boolean, listing: ManifestListing): Promise<void> {
+    const one = hasFirst ? await this.#read(manifestKey(name), name) : undefined;
+    if (one !== undefined && !('reason' in one)) {
+      if (!hasSecond) listing.unconfirmed.push(one);
+      else listing.manifests.push(one);
+      return;
+    }
+    const two = hasSecond ? await this.#read(manifestCopyKey(name), name) : undefined;
+    if (one === undefined && two === undefined) return;
+    if (two !== undefined && !('reason' in two)) {
+      listing.manifests.push(two);
+      listing.repairable.push({ name, missing: 'first' });
+      return;
+    }
+    listing.damaged.push({ name, reason: one?.reason ?? two?.reason ?? 'unknown' });
+  }
+
+  /** `undefined` when it vanished meanwhile: another process deleted the backup. */
+  async #read(key: string, name: string): Promise<Manifest | { reason: string } | undefined> {
+    let bytes: Uint8Array;
+    try {
+      bytes = await this.#storage.get(key);
+    } catch (error) {
+      return (await this.#storage.stat(key)) === undefined ? undefined : { reason: toBackupError(error).message };
+    }
+    const sum = sha256(bytes).toString('latin1');
+    const cached = this.#cache.get(sum);
+    if (cached !== undefined) return cached;
+    try {
+      const manifest = decodeManifest(this.#keys, bytes);
+      if (manifest.name !== name) return { reason: `it is the manifest of "${manifest.name}"` };
+      this.#cache.set(sum, manifest);
+      return manifest;
+    } catch (error) {
+      const known = toBackupError(error);
+      if (known.code === 'FORMAT_TOO_NEW') throw known;
+      return { reason: known.message };
+    }
+  }
+
+  /** One backup by its name, in the case in which it was written. Throws BACKUP_NOT_FOUND or MANIFEST_DAMAGED. */
+  async get(name: string): Promise<Manifest> {
+    assertBackupName(name);
+    const hasSecond = (await this.#storage.stat(manifestCopyKey(name))) !== undefined;
+    const listing: ManifestListing = { manifests: [], damaged: [], unconfirmed: [], repairable: [] };
+    await this.#classify(name, (await this.#storage.stat(manifestKey(name))) !== undefined, hasSecond, listing);
+    const [manifest] = listing.manifests;
+    if (manifest !== undefined) return manifest;
+    const [damaged] = listing.damaged;
+    if (damaged !== undefined) {
+      throw new BackupError('MANIFEST_DAMAGED', `The manifest of "${name}" is damaged: ${damaged.reason}`, {
+        hint: 'Run "check". Other backups are not affected.',
+      });
+    }
+    const known = (await this.names()).find((other) => other.toLowerCase() === name.toLowerCase());
+    throw new BackupError('BACKUP_NOT_FOUND', `There is no backup named "${name}"`, {
+      hint: known === undefined ? 'Run "list" to see the names.' : `Did you mean "${known}"?`,
+    });
+  }
+
+  /** Names of all backups, confirmed or not. */
+  async names(): Promise<string[]> {
+    const names = new Set<string>();
+    for await (const object of this.#storage.list('')) addName(names, object.key);
+    for await (const object of this.#storage.list('manifests/')) addName(names, object.key);
+    return [...names];
+  }
+
+  /** Throws NAME_TAKEN when a backup of that name exists in any case. */
+  async assertFree(name: string): Promise<void> {
+    assertBackupName(name);
+    const taken = (await this.names()).find((other) => other.toLowerCase() === name.toLowerCase());
+    if (taken !== undefined) throw nameTaken(taken);
+  }
+
+  /** First copy: the backup exists, not yet confirmed. Throws NAME_TAKEN. Returns the bytes for `confirm`. */
+  async publish(manifest: Manifest): Promise<Uint8Array> {
+    const bytes = encodeManifest(this.#keys, manifest, randomBytes(32));
+    const created = await this.#storage.put(manifestKey(manifest.name), bytes, { ifAbsent: true });
+    if (!created) throw nameTaken(manifest.name);
+    return bytes;
+  }
+
+  /** Second copy: the backup is acknowledged. */
+  async confirm(name: string, bytes?: Uint8Array): Promise<void> {
+    await this.#storage.put(manifestCopyKey(name), bytes ?? (await this.#storage.get(manifestKey(name))));
+  }
+
+  /** Writes the missing or damaged first copy again from the second. */
+  async restoreFirst(name: string): Promise<void> {
+    const bytes = await this.#storage.get(manifestCopyKey(name));
+    decodeManifest(this.#keys, bytes);
+    await this.#storage.put(manifestKey(name), bytes);
+  }
+
+  /** The second copy goes first: from then on the backup is not confirmed, and a crash leaves nothing half-deleted that counts. */
+  async delete(name: string): Promise<void> {
+    await this.#storage.delete(manifestCopyKey(name));
+    await this.#storage.delete(manifestKey(name));
+  }
+}
+
+function addName(names: Set<string>, key: string): void {
+  const name = nameOfManifestKey(key);
+  if (name !== undefined) names.add(name);
+}
+
+function nameTaken(name: string): BackupError {
+  return new BackupError('NAME_TAKEN', `A backup named "${name}" exists already`, {
+    hint: 'Choose another name; names are compared without regard to case. A backup is never replaced.',
+  });
+}
+
+/** Whether an error says that an object is absent. */
+export function isAbsent(error: unknown): boolean {
+  return systemErrorCode(error) === 'ENOENT' || (error instanceof BackupError && error.details?.['notFound'] === true);
+}

@@ -1,0 +1,121 @@
+import type { FileEntry, Manifest } from '@foodsave-backup/format';
+import { BLOB_KIND, decodeExtentNode, LIMITS, malformed, pageHashesId, decodeTreeNode } from '@foodsave-backup/format';
+import type { BlobIndex, PackRef } from './blob-index.ts';
+import type { BlobReader } from './blob-reader.ts';
+import type { Repository } from './repository.ts';
+
+/** A node or a content blob that a backup needs and that cannot be had. */
+export interface Missing {
+  /** Path of the file or directory, names joined by `/`. */
+  path: string;
+  reason: string;
+}
+
+/**
+ * Marks what backups need. Nodes that were seen are not walked again, so that the cost over many backups is that of what
+ * differs between them.
+ */
+export class Marker {
+  readonly #index: BlobIndex;
+  readonly #blobs: BlobReader;
+  readonly #repository: Repository;
+  /** Ids (latin1) of tree and extent nodes below which everything is present. */
+  readonly #done = new Set<string>();
+  readonly #used = new Set<string>();
+
+  constructor(repository: Repository, index: BlobIndex, blobs: BlobReader) {
+    this.#repository = repository;
+    this.#index = index;
+    this.#blobs = blobs;
+  }
+
+  /** Hex hashes of the packs that marked backups need. */
+  get usedPacks(): ReadonlySet<string> {
+    return this.#used;
+  }
+
+  /** Walks every component of a backup; `missing` is told of each file or directory that is not whole. */
+  async mark(manifest: Manifest, missing: (instance: string, what: Missing) => void, signal?: AbortSignal): Promise<void> {
+    for (const [instance, component] of Object.entries(manifest.components)) {
+      if (component.root === undefined) continue;
+      signal?.throwIfAborted();
+      await this.#tree(Buffer.from(component.root, 'hex'), '', LIMITS.nodeLevels, 0, (what) => {
+        missing(instance, what);
+      });
+    }
+  }
+
+  async #tree(id: Buffer, path: string, levels: number, depth: number, missing: (what: Missing) => void): Promise<boolean> {
+    const key = id.toString('latin1');
+    if (this.#done.has(key)) return true;
+    let whole = this.#use(id);
+    try {
+      if (depth > 1024 || levels < 0) throw malformed('a tree is too deep');
+      const node = decodeTreeNode(await this.#blobs.read(id));
+      if (!node.leaf) {
+        for (const child of node.children) whole = (await this.#tree(child.id, path, levels - 1, depth, missing)) && whole;
+      } else {
+        for (const entry of node.entries) {
+          const here = path === '' ? entry.name.toString('utf8') : `${path}/${entry.name.toString('utf8')}`;
+          if (entry.type === 'directory') {
+            whole = (await this.#tree(entry.tree, here, LIMITS.nodeLevels, depth + 1, missing)) && whole;
+          } else if (entry.type === 'file') {
+            whole = (await this.#file(entry, here, missing)) && whole;
+          }
+        }
+      }
+    } catch (error) {
+      missing({ path: path === '' ? '/' : path, reason: error instanceof Error ? error.message : 'unreadable' });
+      return false;
+    }
+    if (whole) this.#done.add(key);
+    return whole;
+  }
+
+  async #file(entry: FileEntry, path: string, missing: (what: Missing) => void): Promise<boolean> {
+    try {
+      const whole =
+        entry.extents === undefined
+          ? entry.extentRoot === undefined || (await this.#extents(entry.extentRoot, LIMITS.nodeLevels))
+          : this.#list(entry.extents.extents);
+      if (!whole) missing({ path, reason: 'a part of it is missing from the repository' });
+      return whole;
+    } catch (error) {
+      missing({ path, reason: error instanceof Error ? error.message : 'unreadable' });
+      return false;
+    }
+  }
+
+  async #extents(id: Buffer, levels: number): Promise<boolean> {
+    const key = id.toString('latin1');
+    if (this.#done.has(key)) return true;
+    let whole = this.#use(id);
+    const node = decodeExtentNode(await this.#blobs.read(id), levels);
+    if ('list' in node) whole = this.#list(node.list.extents) && whole;
+    else for (const child of node.children) whole = (await this.#extents(child.id, node.level - 1)) && whole;
+    if (whole) this.#done.add(key);
+    return whole;
+  }
+
+  #list(extents: readonly { blob: Buffer | undefined }[]): boolean {
+    let whole = true;
+    for (const { blob } of extents) if (blob !== undefined && !this.#use(blob)) whole = false;
+    return whole;
+  }
+
+  /** Notes where a blob lies; page hashes go with their pages. False when it is nowhere. */
+  #use(id: Buffer): boolean {
+    const location = this.#index.get(id);
+    if (location === undefined) return false;
+    this.#used.add(location.pack.hash.toString('hex'));
+    if (location.blob.kind === BLOB_KIND.pages) {
+      const hashes = this.#index.get(pageHashesId(this.#repository.keys, id));
+      if (hashes !== undefined) this.#used.add(hashes.pack.hash.toString('hex'));
+    }
+    return true;
+  }
+}
+
+export function unusedPacks(index: BlobIndex, used: ReadonlySet<string>): PackRef[] {
+  return [...index.packs()].filter((pack) => !used.has(pack.hash.toString('hex')));
+}

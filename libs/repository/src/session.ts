@@ -1,0 +1,268 @@
+import { BackupError } from '@foodsave-backup/kernel';
+import {
+  FOLDERS,
+  folderOfType,
+  HEADER_BYTES,
+  openFrame,
+  packKey,
+  sha256,
+  type ExtentList,
+  type FileEntry,
+  type Folder,
+  type IndexedPack,
+  type TreeEntry,
+  type TreeMeta,
+} from '@foodsave-backup/format';
+import type { BlobIndex } from './blob-index.ts';
+import type { BlobReader } from './blob-reader.ts';
+import { BlobWriter, type Tally } from './blob-writer.ts';
+import { extentLeaves } from './extent-reader.ts';
+import type { IndexLoad } from './index-store.ts';
+import { hashOfKey, packObjectKey } from './layout.ts';
+import { PagedWriter, type PageSource } from './paged-writer.ts';
+import type { Repository } from './repository.ts';
+import { StreamWriter } from './stream-writer.ts';
+import { PreviousTree, type TreeReader } from './tree-reader.ts';
+import { TreeWriter } from './tree-writer.ts';
+
+/** Packs on the storage and their sizes: what a new backup may rely on. */
+async function presentPacks(repository: Repository): Promise<Map<string, number>> {
+  const present = new Map<string, number>();
+  for (const folder of FOLDERS) {
+    for await (const object of repository.storage.list(`${folder}/`)) {
+      const hash = hashOfKey(object.key);
+      if (hash !== undefined) present.set(packObjectKey(folder, hash), object.size);
+    }
+  }
+  return present;
+}
+
+/** Indexed packs that are missing or have another size. */
+export async function missingPacks(repository: Repository, index: BlobIndex): Promise<string[]> {
+  const present = await presentPacks(repository);
+  const missing: string[] = [];
+  for (const pack of index.packs()) {
+    const key = packObjectKey(pack.folder, pack.hash);
+    if (present.get(key) !== pack.size) missing.push(key);
+  }
+  return missing;
+}
+
+/** One backup in the making: blobs go to packs, packs are read back, and only then an index file names them. */
+export class BackupSession {
+  readonly repository: Repository;
+  readonly blobs: BlobWriter;
+  readonly #index: BlobIndex;
+  readonly #reader: BlobReader;
+  readonly #trees: TreeReader;
+  readonly #lossy: boolean;
+  /** Packs that the index names and that are gone; what they held is stored again. */
+  readonly missing: readonly string[];
+
+  private constructor(repository: Repository, load: IndexLoad, missing: readonly string[], compressionLevel: number) {
+    this.repository = repository;
+    this.#index = load.index;
+    const { blobs, trees } = repository.reader(load);
+    this.#reader = blobs;
+    this.#trees = trees;
+    this.missing = missing;
+    this.#lossy = missing.length > 0;
+    this.blobs = new BlobWriter(repository.storage, repository.keys, load.index, compressionLevel);
+  }
+
+  static async start(repository: Repository, compressionLevel: number, signal?: AbortSignal): Promise<BackupSession> {
+    const load = await repository.loadIndex(signal);
+    const missing = await missingPacks(repository, load.index);
+    for (const key of missing) {
+      const hash = hashOfKey(key);
+      if (hash !== undefined) load.index.removePack(hash);
+    }
+    return new BackupSession(repository, load, missing, compressionLevel);
+  }
+
+  /** `previousRoot`: the tree of this component in the newest backup that has it. */
+  component(type: string, previousRoot: Buffer | undefined): ComponentWriter {
+    const previous = new PreviousTree(this.#trees, previousRoot);
+    return new ComponentWriter(this, folderOfType(type), previous, this.#index, this.#reader, this.#lossy);
+  }
+
+  /** Everything durable in packs. */
+  async finishPacks(): Promise<readonly IndexedPack[]> {
+    return this.blobs.finish();
+  }
+
+  /**
+   * Reads every new pack back from the storage and decodes every frame. Throws VERIFICATION_FAILED after removing what was
+   * damaged, which nothing refers to yet.
+   */
+  async readBack(progress: (bytes: number) => void, signal?: AbortSignal): Promise<number> {
+    let checked = 0;
+    for (const pack of this.blobs.writtenPacks) {
+      signal?.throwIfAborted();
+      const key = packObjectKey(pack.folder, pack.hash);
+      const reason = await this.#damageOf(key, pack);
+      if (reason !== undefined) {
+        await this.repository.storage.delete(key);
+        throw new BackupError('VERIFICATION_FAILED', `Verification failed: ${key} reads back differently (${reason})`, {
+          hint: 'The disk or the memory of this machine may be failing. No backup was recorded; older backups are untouched.',
+        });
+      }
+      checked += pack.size;
+      progress(pack.size);
+    }
+    return checked;
+  }
+
+  async #damageOf(key: string, pack: IndexedPack): Promise<string | undefined> {
+    try {
+      const bytes = await this.repository.storage.get(key);
+      if (!sha256(bytes).equals(pack.hash)) return 'its SHA-256 differs';
+      const frameKey = packKey(this.repository.keys, bytes.subarray(0, HEADER_BYTES));
+      for (const blob of pack.blobs) {
+        let at = blob.offset;
+        for (const [i, frame] of blob.frames.entries()) {
+          openFrame(frameKey, blob, i, bytes.subarray(at, at + frame.stored));
+          at += frame.stored;
+        }
+      }
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : 'unreadable';
+    }
+  }
+
+  async writeIndex(): Promise<void> {
+    await this.repository.indexStore.write(this.blobs.writtenPacks);
+  }
+}
+
+export interface ComponentTotals {
+  files: number;
+  directories: number;
+  links: number;
+  sizeBytes: number;
+  storedBytes: number;
+}
+
+/** Receives the entries of one component and builds its tree. */
+export class ComponentWriter {
+  readonly #tally: Tally = { storedBytes: 0 };
+  readonly #tree: TreeWriter;
+  readonly #streams: StreamWriter;
+  readonly #previous: PreviousTree;
+  readonly #index: BlobIndex;
+  readonly #reader: BlobReader;
+  readonly #session: BackupSession;
+  readonly #folder: Folder;
+  readonly #lossy: boolean;
+  readonly #totals = { files: 0, directories: 0, links: 0, sizeBytes: 0 };
+
+  constructor(
+    session: BackupSession,
+    folder: Folder,
+    previous: PreviousTree,
+    index: BlobIndex,
+    reader: BlobReader,
+    lossy: boolean,
+  ) {
+    const { keys } = session.repository;
+    this.#session = session;
+    this.#folder = folder;
+    this.#previous = previous;
+    this.#index = index;
+    this.#reader = reader;
+    this.#lossy = lossy;
+    this.#tree = new TreeWriter(session.blobs, this.#tally);
+    this.#streams = new StreamWriter(keys, session.blobs, folder, this.#tally);
+  }
+
+  /** The entry of the previous backup at a path; of a file only when all of its content is still there. */
+  async previous(path: readonly Buffer[]): Promise<TreeEntry | undefined> {
+    const entry = await this.#previous.find(path);
+    if (entry?.type !== 'file') return entry;
+    if (!(await this.#isIntact(entry))) return undefined;
+    if (entry.extents !== undefined && entry.pageSize === undefined) this.#streams.remember(entry.sha256, entry.extents);
+    return entry;
+  }
+
+  async #isIntact(entry: FileEntry): Promise<boolean> {
+    const present = (list: ExtentList): boolean => list.extents.every((e) => e.blob === undefined || this.#index.has(e.blob));
+    if (entry.extents !== undefined) return present(entry.extents);
+    if (entry.extentRoot === undefined) return true;
+    if (!this.#lossy) return this.#index.has(entry.extentRoot);
+    try {
+      for await (const leaf of extentLeaves(this.#reader, entry)) if (!present(leaf.list)) return false;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  addDirectory(path: readonly Buffer[], meta: TreeMeta): void {
+    this.#tree.addDirectory(path, meta);
+    this.#totals.directories++;
+  }
+
+  addLink(path: readonly Buffer[], meta: TreeMeta, target: Buffer): void {
+    this.#tree.addLink(path, { ...meta, type: 'symlink', target });
+    this.#totals.links++;
+  }
+
+  /** A file whose content is that of `before`, with new metadata. */
+  addUnchanged(path: readonly Buffer[], meta: TreeMeta, before: FileEntry): void {
+    const { extents, extentRoot, pageSize, size, sha256: digest } = before;
+    const place = Promise.resolve({ ...(extents ? { extents } : {}), ...(extentRoot ? { extentRoot } : {}) });
+    const pages = pageSize === undefined ? {} : { pageSize };
+    this.#tree.addFile(path, { ...meta, ...pages, type: 'file', size, sha256: digest, place });
+    this.#count(size);
+  }
+
+  async addStream(
+    path: readonly Buffer[],
+    content: AsyncIterable<Uint8Array>,
+    finish: () => Promise<{ meta: TreeMeta; changed: boolean }>,
+    progress: (bytes: number) => void,
+  ): Promise<{ changed: boolean }> {
+    const saved = await this.#streams.save(content, progress);
+    const { meta, changed } = await finish();
+    const flag = changed ? { changedWhileRead: true } : {};
+    const { size, sha256: digest, place } = saved;
+    this.#tree.addFile(path, { ...meta, ...flag, type: 'file', size, sha256: digest, place });
+    this.#count(size);
+    return { changed };
+  }
+
+  async addPaged(
+    path: readonly Buffer[],
+    meta: TreeMeta,
+    source: PageSource,
+    progress: (bytes: number) => void,
+  ): Promise<{ changedPages: number; sha256: Buffer }> {
+    const before = await this.#previous.find(path);
+    const { keys } = this.#session.repository;
+    const writer = new PagedWriter(keys, this.#session.blobs, this.#reader, this.#index, this.#folder, this.#tally);
+    const saved = await writer.save(source, before?.type === 'file' ? before : undefined, progress);
+    const { size, sha256: digest, changedPages, ...where } = saved;
+    const file = { ...meta, type: 'file' as const, size, sha256: digest, pageSize: source.pageSize };
+    this.#tree.addFile(path, { ...file, place: Promise.resolve(where) });
+    this.#count(size);
+    return { changedPages, sha256: digest };
+  }
+
+  #count(size: number): void {
+    this.#totals.files++;
+    this.#totals.sizeBytes += size;
+  }
+
+  /** Id of the root node. The totals are final only after the session's packs are finished. */
+  async finish(): Promise<Buffer> {
+    const root = this.#tree.finish();
+    root.catch(() => undefined);
+    await this.#streams.flush();
+    return root;
+  }
+
+  totals(): ComponentTotals {
+    return { ...this.#totals, storedBytes: this.#tally.storedBytes };
+  }
+}

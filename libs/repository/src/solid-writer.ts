@@ -1,0 +1,75 @@
+import { BLOB_KIND, type ExtentList, type Folder } from '@foodsave-backup/format';
+import type { BlobWriter, Tally } from './blob-writer.ts';
+
+/** Files up to this size share blobs. */
+export const SMALL_FILE_BYTES = 512 * 1024;
+const SOLID_BYTES = 4 * 1024 * 1024;
+const SOLID_FILES = 4096;
+/** Small frames cost ratio, large ones cost reading time for one small file. */
+const FRAME_BYTES = 1024 * 1024;
+const REMEMBERED_MAX = 200_000;
+
+interface Waiting {
+  offset: number;
+  length: number;
+  resolve: (extents: ExtentList) => void;
+  reject: (reason: unknown) => void;
+}
+
+/** Puts many small files into one blob, and stores equal ones once. */
+export class SolidWriter {
+  readonly #blobs: BlobWriter;
+  readonly #folder: Folder;
+  readonly #tally: Tally;
+  readonly #known = new Map<string, Promise<ExtentList>>();
+  #parts: Uint8Array[] = [];
+  #waiting: Waiting[] = [];
+  #bytes = 0;
+
+  constructor(blobs: BlobWriter, folder: Folder, tally: Tally) {
+    this.#blobs = blobs;
+    this.#folder = folder;
+    this.#tally = tally;
+  }
+
+  /** `content`: 1 to SMALL_FILE_BYTES bytes, not to be touched afterwards. Resolves when its blob is full or flushed. */
+  add(content: Uint8Array, sha256: Buffer): Promise<ExtentList> {
+    const key = sha256.toString('latin1');
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const place = new Promise<ExtentList>((resolve, reject) => {
+      this.#waiting.push({ offset: this.#bytes, length: content.length, resolve, reject });
+    });
+    // Whoever asked sees the failure; this branch only keeps it from being unhandled when nobody has asked yet.
+    place.catch(() => undefined);
+    this.#parts.push(content);
+    this.#bytes += content.length;
+    if (this.#known.size < REMEMBERED_MAX) this.#known.set(key, place);
+    if (this.#bytes >= SOLID_BYTES || this.#waiting.length >= SOLID_FILES) void this.flush();
+    return place;
+  }
+
+  remember(sha256: Buffer, extents: ExtentList): void {
+    const key = sha256.toString('latin1');
+    if (this.#known.size < REMEMBERED_MAX && !this.#known.has(key)) this.#known.set(key, Promise.resolve(extents));
+  }
+
+  async flush(): Promise<void> {
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    const content = Buffer.concat(this.#parts);
+    this.#parts = [];
+    this.#waiting = [];
+    this.#bytes = 0;
+    const frames: Buffer[] = [];
+    for (let at = 0; at < content.length; at += FRAME_BYTES) frames.push(content.subarray(at, at + FRAME_BYTES));
+    try {
+      const { id } = await this.#blobs.save(this.#folder, BLOB_KIND.data, frames, this.#tally);
+      for (const file of waiting) {
+        file.resolve({ unit: 1, extents: [{ blob: id, offset: file.offset, length: file.length }] });
+      }
+    } catch (error) {
+      for (const file of waiting) file.reject(error);
+    }
+  }
+}

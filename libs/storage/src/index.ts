@@ -1,0 +1,12 @@
+export * from './port.ts';
+export { assertKey, assertPrefix, isKey } from './keys.ts';
+export { isNotFound, isTransient, notFound } from './errors.ts';
+export { createLocalStorage, localFreeBytes, LocalStorage } from './local/local-storage.ts';
+export type { LocalStorageOptions } from './local/local-storage.ts';
+export { MemoryStorage } from './memory.ts';
+export type { StorageOperation } from './decorators/forward.ts';
+export { withRetry } from './decorators/retry.ts';
+export type { RetryOptions } from './decorators/retry.ts';
+export { withConcurrencyLimit, withReadLimit } from './decorators/limit.ts';
+export { withFaults } from './decorators/faults.ts';
+export type { FaultPlan, FaultyStorage } from './decorators/faults.ts';

@@ -1,0 +1,258 @@
+import type { Dirent } from 'node:fs';
+import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { link, lstat, open, opendir, rename, statfs, unlink } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import type { Clock } from '@foodsave-backup/kernel';
+import { BackupError, systemClock, systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
+import { notFound } from '../errors.ts';
+import { assertBodySize, assertKey, assertPrefix, isKey, resolveRange } from '../keys.ts';
+import type { ByteRange, ObjectInfo, PutOptions, StorageBackend, StorageCapabilities } from '../port.ts';
+import { Directories } from './directories.ts';
+import { notWritable, readError, SyncFailure, writeError } from './system-errors.ts';
+import { TemporaryFiles } from './temporary.ts';
+
+const FILE_MODE = 0o600;
+/** Entries of a directory that are looked at together. */
+const LIST_BATCH = 64;
+/** What the system says of a path at which there is no object: nothing, a file as a folder, a link, a socket, a directory. */
+const ABSENT: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'EISDIR'];
+/** A link may be refused although the directory takes files: FAT, exFAT and some network file systems have none. */
+const NO_LINKS: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
+
+function isOneOf(codes: readonly string[], error: unknown): boolean {
+  return codes.includes(systemErrorCode(error) ?? '');
+}
+
+export interface LocalStorageOptions {
+  /** Tells the age of abandoned temporary files. */
+  clock?: Clock;
+}
+
+/** A storage in the directory `root`, which the first `put` makes. Objects are files of mode 0600, folders 0700. */
+export function createLocalStorage(root: string, options: LocalStorageOptions = {}): LocalStorage {
+  return new LocalStorage(root, options);
+}
+
+/**
+ * Objects as files. A put writes a hidden temporary file in the same directory, syncs it, gives it its name (`rename`, or
+ * `link` with `ifAbsent`, which never replaces) and syncs the directory. No sync is ever tried twice.
+ */
+export class LocalStorage implements StorageBackend {
+  readonly capabilities: StorageCapabilities = { atomicIfAbsent: true, consistentList: true, localToMachine: true };
+  readonly location: string;
+  readonly #directories: Directories;
+  readonly #temporary: TemporaryFiles;
+
+  constructor(root: string, options: LocalStorageOptions = {}) {
+    if (root === '') {
+      throw new BackupError('CONFIG_INVALID', 'The path of the repository is empty', {
+        hint: 'Name a directory, for example ./backups.',
+      });
+    }
+    this.location = resolve(root);
+    this.#temporary = new TemporaryFiles(options.clock ?? systemClock);
+    this.#directories = new Directories(this.location, this.#temporary);
+  }
+
+  async put(key: string, body: Uint8Array, options: PutOptions = {}): Promise<boolean> {
+    assertKey(key);
+    assertBodySize(key, body.length);
+    try {
+      return await this.#put(key, body, options);
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') throw writeError(error, this.location);
+    }
+    // Somebody removed the directory, or took the temporary file for an abandoned one: once more, from the start.
+    this.#directories.forget(dirname(join(this.location, key)));
+    try {
+      return await this.#put(key, body, options);
+    } catch (error) {
+      throw writeError(error, this.location);
+    }
+  }
+
+  async #put(key: string, body: Uint8Array, { ifAbsent = false, signal }: PutOptions): Promise<boolean> {
+    throwIfCancelled(signal);
+    const target = join(this.location, key);
+    const directory = dirname(target);
+    await this.#directories.prepare(directory);
+    if (ifAbsent && (await exists(target))) {
+      // Whoever put it may not have synced its name yet, and the caller is going to rely on it.
+      await this.#directories.sync(directory);
+      return false;
+    }
+    const temporary = join(directory, await this.#temporary.newName());
+    let stored = true;
+    try {
+      await writeSynced(temporary, body, signal);
+      throwIfCancelled(signal);
+      if (ifAbsent) stored = await this.#linkIfAbsent(temporary, target);
+      else await rename(temporary, target);
+    } catch (error) {
+      await unlink(temporary).catch(() => undefined);
+      throw error;
+    }
+    // A second name that cannot be removed now is hidden, and a later put removes it.
+    if (ifAbsent) await unlink(temporary).catch(() => undefined);
+    await this.#directories.sync(directory);
+    return stored;
+  }
+
+  async #linkIfAbsent(temporary: string, target: string): Promise<boolean> {
+    try {
+      await link(temporary, target);
+      return true;
+    } catch (error) {
+      // A file server may have made the link and lost its answer: the count of names tells (open(2), on O_EXCL).
+      if (systemErrorCode(error) === 'EEXIST') return (await lstat(temporary)).nlink > 1;
+      if (isOneOf(NO_LINKS, error)) {
+        throw notWritable(this.location, 'its file system has no hard links, which atomic creation needs', error);
+      }
+      throw error;
+    }
+  }
+
+  async get(key: string, range?: ByteRange, options: { signal?: AbortSignal } = {}): Promise<Uint8Array> {
+    assertKey(key);
+    throwIfCancelled(options.signal);
+    let handle: FileHandle;
+    try {
+      // Without O_NONBLOCK a FIFO in the place of an object would hang the reader.
+      const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+      handle = await open(join(this.location, key), flags);
+    } catch (error) {
+      if (isOneOf(ABSENT, error)) throw notFound(key, this.location, error);
+      throw readError(error, this.location);
+    }
+    try {
+      const info = await handle.stat();
+      if (!info.isFile()) throw notFound(key, this.location);
+      const { offset, length } = resolveRange(key, info.size, range);
+      return await readExactly(handle, key, offset, length);
+    } catch (error) {
+      throw readError(error, this.location);
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async stat(key: string): Promise<ObjectInfo | undefined> {
+    assertKey(key);
+    return this.#info(key);
+  }
+
+  async #info(key: string): Promise<ObjectInfo | undefined> {
+    try {
+      const info = await lstat(join(this.location, key));
+      return info.isFile() ? { key, size: info.size, modifiedAt: Math.floor(info.mtimeMs) } : undefined;
+    } catch (error) {
+      if (isOneOf(ABSENT, error)) return undefined;
+      throw readError(error, this.location);
+    }
+  }
+
+  async *list(prefix: string): AsyncGenerator<ObjectInfo> {
+    assertPrefix(prefix);
+    try {
+      const directory = await opendir(join(this.location, prefix), { bufferSize: LIST_BATCH });
+      let batch: string[] = [];
+      for await (const entry of directory) {
+        if (isObject(entry, prefix)) batch.push(prefix + entry.name);
+        if (batch.length < LIST_BATCH) continue;
+        yield* await this.#infos(batch);
+        batch = [];
+      }
+      yield* await this.#infos(batch);
+    } catch (error) {
+      if (isOneOf(ABSENT, error)) return;
+      throw readError(error, this.location);
+    }
+  }
+
+  async #infos(keys: readonly string[]): Promise<ObjectInfo[]> {
+    const infos = await Promise.all(keys.map((key) => this.#info(key)));
+    return infos.filter((info) => info !== undefined);
+  }
+
+  async delete(key: string): Promise<void> {
+    assertKey(key);
+    const target = join(this.location, key);
+    try {
+      await unlink(target).catch((error: unknown) => {
+        if (!isOneOf(ABSENT, error)) throw error;
+      });
+      // Also when it was absent: whoever removed it may not have synced that yet.
+      await this.#directories.sync(dirname(target));
+    } catch (error) {
+      if (!(error instanceof SyncFailure) && isOneOf(ABSENT, error)) return;
+      throw writeError(error, this.location);
+    }
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** Bytes that this user may still write to the file system of `root`, or of its nearest parent that exists. */
+export async function localFreeBytes(root: string): Promise<number> {
+  for (let path = resolve(root); ; path = dirname(path)) {
+    try {
+      const { bavail, bsize } = await statfs(path);
+      return bavail * bsize;
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT' || path === dirname(path)) throw readError(error, path);
+    }
+  }
+}
+
+function isObject(entry: Dirent, prefix: string): boolean {
+  // Names that no key can have are somebody else's files. A file system that tells no types is asked by lstat.
+  const maybeFile =
+    entry.isFile() || !(entry.isDirectory() || entry.isSymbolicLink() || entry.isFIFO() || entry.isSocket());
+  return maybeFile && isKey(prefix + entry.name);
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+async function writeSynced(path: string, body: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
+  const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, FILE_MODE);
+  try {
+    for (let done = 0; done < body.length;) {
+      const { bytesWritten } = await handle.write(body, done, body.length - done);
+      if (bytesWritten === 0)
+        throw new BackupError('IO_ERROR', `${path} takes no more bytes`, { hint: 'Check the device.' });
+      done += bytesWritten;
+    }
+    throwIfCancelled(signal);
+    await handle.sync().catch((error: unknown) => {
+      throw new SyncFailure(`fsync failed: ${(error as Error).message}`, { cause: error });
+    });
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readExactly(handle: FileHandle, key: string, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length;) {
+    const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
+    if (bytesRead === 0) {
+      throw new BackupError('IO_ERROR', `Object ${key} ended ${length - done} bytes early while it was read`, {
+        hint: 'Something other than this software changes the files of the repository. Run check.',
+        details: { key, offset, length },
+      });
+    }
+    done += bytesRead;
+  }
+  return bytes;
+}

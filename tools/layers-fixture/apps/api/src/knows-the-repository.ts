@@ -1,0 +1,2 @@
+// expect: api-imports
+import '@foodsave-backup/repository';

@@ -1,0 +1,2 @@
+// expect: cli-imports
+import '@nestjs/common';

@@ -1,0 +1,2 @@
+// expect: cli-types-only
+import '@foodsave-backup/engine';

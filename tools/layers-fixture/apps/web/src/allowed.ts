@@ -1,0 +1,3 @@
+// expect: nothing
+import 'react';
+import type {} from '@foodsave-backup/contracts/types';

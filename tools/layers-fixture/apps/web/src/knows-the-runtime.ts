@@ -1,0 +1,2 @@
+// expect: web-imports
+import type {} from '@foodsave-backup/runtime';

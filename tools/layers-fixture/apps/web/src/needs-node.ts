@@ -1,0 +1,2 @@
+// expect: web-node-modules
+import 'node:buffer';

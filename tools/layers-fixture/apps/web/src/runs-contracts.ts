@@ -1,0 +1,2 @@
+// expect: web-types-only
+import '@foodsave-backup/contracts/types';

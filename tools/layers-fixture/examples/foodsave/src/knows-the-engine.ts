@@ -1,0 +1,2 @@
+// expect: example-imports
+import '@foodsave-backup/engine';

@@ -1,0 +1,2 @@
+// expect: backup-nest-imports
+import '@foodsave-backup/repository';

@@ -1,0 +1,2 @@
+// expect: backup-nest-types-only
+import '@foodsave-backup/engine';

@@ -1,0 +1,2 @@
+// expect: catalogue-imports
+import '@foodsave-backup/engine';

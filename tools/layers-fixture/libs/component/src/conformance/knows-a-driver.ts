@@ -1,0 +1,2 @@
+// expect: component-conformance-imports
+import '@foodsave-backup/components-files';

@@ -1,0 +1,2 @@
+// expect: component-imports
+import '@foodsave-backup/engine';

@@ -1,0 +1,2 @@
+// expect: components-config-imports
+import 'better-sqlite3';

@@ -1,0 +1,2 @@
+// expect: components-database-imports
+import '@foodsave-backup/components-files';

@@ -1,0 +1,2 @@
+// expect: components-files-imports
+import '@foodsave-backup/repository';

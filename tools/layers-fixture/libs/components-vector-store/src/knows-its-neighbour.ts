@@ -1,0 +1,2 @@
+// expect: components-vector-store-imports
+import '@foodsave-backup/components-database';

@@ -1,0 +1,2 @@
+// expect: contracts-imports
+import '@foodsave-backup/engine';

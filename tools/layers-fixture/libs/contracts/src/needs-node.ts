@@ -1,0 +1,2 @@
+// expect: contracts-node-modules
+import 'node:path';

@@ -1,0 +1,2 @@
+// expect: engine-imports
+import '@foodsave-backup/components-files';

@@ -1,0 +1,2 @@
+// expect: engine-test-imports
+import '@foodsave-backup/backup-nest';

@@ -1,0 +1,2 @@
+// expect: no-relative-import-of-a-package
+import '../../../../../libs/kernel/src/index.ts';

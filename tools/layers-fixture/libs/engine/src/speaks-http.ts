@@ -1,0 +1,2 @@
+// expect: engine-node-modules
+import 'node:http';

@@ -1,0 +1,2 @@
+// expect: format-imports
+import '@foodsave-backup/storage';

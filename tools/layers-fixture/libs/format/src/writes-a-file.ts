@@ -1,0 +1,2 @@
+// expect: format-node-modules
+import 'node:fs/promises';

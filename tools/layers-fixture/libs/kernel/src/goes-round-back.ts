@@ -1,0 +1,3 @@
+// expect: no-cycles
+export { there } from './goes-round.ts';
+export const back = 1;

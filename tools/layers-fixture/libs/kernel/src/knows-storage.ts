@@ -1,0 +1,2 @@
+// expect: kernel-imports
+import '@foodsave-backup/storage';

@@ -1,0 +1,2 @@
+// expect: no-unresolved
+import './missing.ts';

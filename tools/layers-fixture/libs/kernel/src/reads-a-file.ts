@@ -1,0 +1,2 @@
+// expect: kernel-node-modules
+import 'node:fs';

@@ -1,0 +1,2 @@
+// expect: repository-node-modules
+import 'node:https';

@@ -1,0 +1,2 @@
+// expect: repository-imports
+import '@foodsave-backup/component';

@@ -1,0 +1,2 @@
+// expect: repository-imports
+export const late = (): Promise<unknown> => import('better-sqlite3');

@@ -1,0 +1,2 @@
+// expect: retention-imports
+import '@foodsave-backup/repository';

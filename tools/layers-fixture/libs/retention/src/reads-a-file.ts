@@ -1,0 +1,2 @@
+// expect: retention-node-modules
+import 'node:fs';

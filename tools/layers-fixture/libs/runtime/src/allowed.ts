@@ -1,0 +1,4 @@
+// expect: nothing
+import 'yaml';
+import '@foodsave-backup/components-database';
+import '@foodsave-backup/engine';

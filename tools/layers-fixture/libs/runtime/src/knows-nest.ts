@@ -1,0 +1,2 @@
+// expect: runtime-imports
+import '@nestjs/core';

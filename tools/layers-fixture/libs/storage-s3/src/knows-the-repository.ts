@@ -1,0 +1,2 @@
+// expect: storage-s3-imports
+import '@foodsave-backup/repository';

@@ -1,0 +1,2 @@
+// expect: storage-sftp-imports
+import '@foodsave-backup/repository';

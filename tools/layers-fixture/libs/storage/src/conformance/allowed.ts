@@ -1,0 +1,3 @@
+// expect: nothing
+import 'vitest';
+import '@foodsave-backup/kernel';

@@ -1,0 +1,2 @@
+// expect: storage-imports
+import 'better-sqlite3';

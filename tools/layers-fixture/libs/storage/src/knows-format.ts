@@ -1,0 +1,2 @@
+// expect: storage-imports
+import type {} from '@foodsave-backup/format';

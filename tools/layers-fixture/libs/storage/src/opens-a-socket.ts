@@ -1,0 +1,2 @@
+// expect: storage-node-modules
+import 'node:net';

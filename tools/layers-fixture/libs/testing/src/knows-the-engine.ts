@@ -1,0 +1,2 @@
+// expect: testing-imports
+import '@foodsave-backup/engine';

@@ -1,0 +1,2 @@
+// expect: no-unknown-layer
+import 'node:path';

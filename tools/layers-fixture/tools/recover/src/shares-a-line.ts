@@ -1,0 +1,2 @@
+// expect: recover-imports
+import '@foodsave-backup/kernel';

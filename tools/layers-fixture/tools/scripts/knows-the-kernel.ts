@@ -1,0 +1,2 @@
+// expect: scripts-imports
+import '@foodsave-backup/kernel';
