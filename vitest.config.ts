@@ -11,6 +11,7 @@ export default defineConfig({
       'apps/*/src/**/*.test.ts',
       'tools/*/**/*.test.ts',
       'examples/*/src/**/*.test.ts',
+      'acceptance/**/*.test.ts',
     ],
     exclude: ['**/node_modules/**', '**/dist/**', 'tools/layers-fixture/**'],
     pool: 'forks',

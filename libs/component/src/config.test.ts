@@ -16,7 +16,9 @@ describe('ConfigReader', () => {
       return 'ok';
     };
     expect(read({ driver: 'directory', include: ['a'] })).toBe('ok');
-    expect(read({ inclde: ['hunter2'] })).toBe('components.files:main.inclde is not a known setting | Known settings: include, deep. Example: include: [./data]');
+    expect(read({ inclde: ['hunter2'] })).toBe(
+      'components.files:main.inclde is not a known setting | Known settings: include, deep. Example: include: [./data]',
+    );
     expect(read({})).toMatch(/include is missing \| Example: include: \[\.\/data\]/);
     expect(read({ include: [] })).toMatch(/must not be empty/);
     expect(read({ include: ['a', 7] })).toMatch(/entry 2 must be a text/);

@@ -28,7 +28,8 @@ export class ConfigReader {
   string(key: string): string | undefined {
     const value = this.get(key);
     if (value === undefined) return undefined;
-    if (typeof value !== 'string' || value === '' || value.includes('\0')) throw this.invalid(key, 'must be a text that is not empty');
+    if (typeof value !== 'string' || value === '' || value.includes('\0'))
+      throw this.invalid(key, 'must be a text that is not empty');
     return value;
   }
 
@@ -50,7 +51,8 @@ export class ConfigReader {
     if (value === undefined) return [];
     if (!Array.isArray(value)) throw this.invalid(key, 'must be a list of texts');
     return value.map((item: unknown, index) => {
-      if (typeof item !== 'string' || item === '' || item.includes('\0')) throw this.invalid(key, `entry ${index + 1} must be a text that is not empty`);
+      if (typeof item !== 'string' || item === '' || item.includes('\0'))
+        throw this.invalid(key, `entry ${index + 1} must be a text that is not empty`);
       return item;
     });
   }
@@ -69,7 +71,10 @@ export class ConfigReader {
     const example = key !== undefined && Object.hasOwn(this.examples, key) ? this.examples[key] : undefined;
     const hint =
       example === undefined
-        ? `Known settings: ${known.map(([name]) => name).join(', ')}. Example: ${known.slice(0, 1).map(([name, text]) => `${name}: ${text}`).join('')}`
+        ? `Known settings: ${known.map(([name]) => name).join(', ')}. Example: ${known
+            .slice(0, 1)
+            .map(([name, text]) => `${name}: ${text}`)
+            .join('')}`
         : `Example: ${key ?? ''}: ${example}`;
     return new BackupError('CONFIG_INVALID', `${where} ${reason}`, { hint });
   }

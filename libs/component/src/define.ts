@@ -18,7 +18,9 @@ export interface ComponentDefinition<Config> {
  * A driver in one file: a type, a name, a check of its configuration and a way to open it. Prove it with
  * `componentConformance` of `@foodsave-backup/component/conformance`.
  */
-export function defineComponent<Config = Record<string, never>>(definition: ComponentDefinition<Config>): ComponentDriver {
+export function defineComponent<Config = Record<string, never>>(
+  definition: ComponentDefinition<Config>,
+): ComponentDriver {
   const { type, driver } = definition;
   if (!/^[a-z][a-z0-9_]{0,31}$/.test(type)) {
     throw new BackupError('CONFIG_INVALID', `"${type}" cannot be the type of a component`, {
@@ -42,7 +44,9 @@ function noConfig(instance: string, value: unknown): Record<string, never> {
   const keys = typeof value === 'object' && value !== null ? Object.keys(value).filter((key) => key !== 'driver') : [];
   const first = keys[0];
   if (first !== undefined) {
-    throw new BackupError('CONFIG_INVALID', `components.${instance}: unknown key "${first}"`, { hint: 'This driver takes no settings. Remove the key.' });
+    throw new BackupError('CONFIG_INVALID', `components.${instance}: unknown key "${first}"`, {
+      hint: 'This driver takes no settings. Remove the key.',
+    });
   }
   return {};
 }

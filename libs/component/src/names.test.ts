@@ -30,18 +30,32 @@ describe('names', () => {
     );
   });
 
-  it.each(['', '/etc/passwd', '../x', 'a/../b', 'a//b', 'a/', './a', 'a/.', 'a\0b', '\ud800', 'x'.repeat(256), 'd/'.repeat(2100) + 'x', '\udcc3\udca9'])(
-    'refuses the path %j',
+  it.each([
+    '',
+    '/etc/passwd',
+    '../x',
+    'a/../b',
+    'a//b',
+    'a/',
+    './a',
+    'a/.',
+    'a\0b',
+    '\ud800',
+    'x'.repeat(256),
+    'd/'.repeat(2100) + 'x',
+    '\udcc3\udca9',
+  ])('refuses the path %j', (path) => {
+    expect(() => {
+      assertLayoutPath(path);
+    }).toThrow(BackupError);
+  });
+
+  it.each(['a', 'a/b.c', '..a', '...', 'a b', '\udce9', 'ż'.repeat(127), '_outside/etc/x'])(
+    'accepts the path %j',
     (path) => {
-      expect(() => {
-        assertLayoutPath(path);
-      }).toThrow(BackupError);
+      assertLayoutPath(path);
     },
   );
-
-  it.each(['a', 'a/b.c', '..a', '...', 'a b', '\udce9', 'ż'.repeat(127), '_outside/etc/x'])('accepts the path %j', (path) => {
-    assertLayoutPath(path);
-  });
 });
 
 describe('layout', () => {

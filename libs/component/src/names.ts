@@ -31,7 +31,16 @@ export function decodeName(bytes: Uint8Array): string {
 /** Bytes of the well-formed UTF-8 sequence that starts at `at`, or 0. */
 function sequenceLength(buffer: Buffer, at: number): number {
   const lead = buffer[at] ?? 0;
-  const length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+  const length =
+    lead < 0x80
+      ? 1
+      : lead >= 0xc2 && lead < 0xe0
+        ? 2
+        : lead >= 0xe0 && lead < 0xf0
+          ? 3
+          : lead >= 0xf0 && lead < 0xf5
+            ? 4
+            : 0;
   if (length === 0 || at + length > buffer.length) return 0;
   return isUtf8(buffer.subarray(at, at + length)) ? length : 0;
 }

@@ -29,6 +29,8 @@ export interface ComponentContext {
   env: Readonly<Record<string, string | undefined>>;
   /** Whether the repository encrypts. Without encryption the `config` component redacts secrets. */
   encrypted: boolean;
+  /** A safety backup saves what is left: a part of the source that does not exist is a warning, not a failure. */
+  skipMissing?: boolean;
 }
 
 export interface Component {
@@ -40,6 +42,8 @@ export interface Component {
   openRestore(run: RestoreRun): Promise<RestoreSink>;
   /** Absolute live paths that this component owns (files or directories); a key file or repository inside them is refused. */
   livePaths(): readonly string[];
+  /** Removes what a live restore that was killed left beside the live data. Called while no live restore can run. */
+  recover?(): Promise<void>;
 }
 
 export interface ProbeResult {

@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Component } from '@foodsave-backup/component';
-import { capture, componentConformance, restoreInto, restoreRun, snapshotTree } from '@foodsave-backup/component/conformance';
+import {
+  capture,
+  componentConformance,
+  restoreInto,
+  restoreRun,
+  snapshotTree,
+} from '@foodsave-backup/component/conformance';
 import { systemClock } from '@foodsave-backup/kernel';
 import { configDriver } from './index.ts';
 
@@ -20,7 +26,11 @@ afterEach(async () => {
 
 const ENV = { LOG_LEVEL: 'debug "x" $y', SMTP_PASSWORD: 'canary3', HOME: '/root' };
 const open = (encrypted: boolean, more: object = {}, baseDir = base): Component =>
-  configDriver.open('config:main', { include: ['conf'], env: ['LOG_LEVEL', 'SMTP_PASSWORD', 'NOT_SET'], ...more }, { baseDir, scratchDir: baseDir, clock: systemClock, env: ENV, encrypted });
+  configDriver.open(
+    'config:main',
+    { include: ['conf'], env: ['LOG_LEVEL', 'SMTP_PASSWORD', 'NOT_SET'], ...more },
+    { baseDir, scratchDir: baseDir, clock: systemClock, env: ENV, encrypted },
+  );
 
 componentConformance('config', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'foodsave-config-'));
@@ -32,13 +42,21 @@ componentConformance('config', async () => {
 describe('the config component', () => {
   it('captures files and the named environment variables, the same way every time', async () => {
     const { entries, facts, warnings } = await capture(open(true));
-    expect(entries.map(({ path }) => path)).toEqual(['_environment', '_environment/config-main.env', 'conf', 'conf/.env', 'conf/app.yaml']);
+    expect(entries.map(({ path }) => path)).toEqual([
+      '_environment',
+      '_environment/config-main.env',
+      'conf',
+      'conf/.env',
+      'conf/app.yaml',
+    ]);
     const [directory, file] = entries;
     expect(directory?.meta).toMatchObject({ mode: 0o700, mtimeNs: 0n });
     expect(file?.meta).toMatchObject({ mode: 0o600, mtimeNs: 0n });
     expect(Buffer.from(file?.bytes ?? []).toString()).toBe('LOG_LEVEL="debug \\"x\\" \\$y"\nSMTP_PASSWORD="canary3"\n');
     expect(facts).toMatchObject({ files: 2, keys: 6, environment: ['LOG_LEVEL', 'SMTP_PASSWORD'], redacted: [] });
-    expect(warnings).toMatchObject([{ code: 'ENVIRONMENT_UNSET', message: 'The environment variable NOT_SET is not set' }]);
+    expect(warnings).toMatchObject([
+      { code: 'ENVIRONMENT_UNSET', message: 'The environment variable NOT_SET is not set' },
+    ]);
   });
 
   it('hides secrets in a repository without encryption, in entries, facts and warnings', async () => {
@@ -72,7 +90,11 @@ describe('the config component', () => {
   it('plans no change for a file that differs only by its redaction', async () => {
     const component = open(false);
     const captured = await capture(component);
-    const { plan } = await restoreInto(component, captured, restoreRun({ kind: 'live' }, captured.facts, { dryRun: true }));
+    const { plan } = await restoreInto(
+      component,
+      captured,
+      restoreRun({ kind: 'live' }, captured.facts, { dryRun: true }),
+    );
     expect(plan).toMatchObject({ counts: { added: 0, replaced: 0, deleted: 0 } });
     await restoreInto(component, captured, restoreRun({ kind: 'live' }, captured.facts));
     expect(await readFile(join(base, 'conf/app.yaml'), 'utf8')).toMatch(/canary1/);
@@ -81,9 +103,15 @@ describe('the config component', () => {
   it('names what was redacted when it restores to a target directory', async () => {
     const component = open(false);
     const captured = await capture(component);
-    const { notes } = await restoreInto(component, captured, restoreRun({ kind: 'target', directory: join(base, 't') }, captured.facts));
+    const { notes } = await restoreInto(
+      component,
+      captured,
+      restoreRun({ kind: 'target', directory: join(base, 't') }, captured.facts),
+    );
     expect(notes.join('\n')).toMatch(/conf\/app\.yaml: db\.password was redacted/);
-    expect(await readFile(join(base, 't/_environment/config-main.env'), 'utf8')).toMatch(/SMTP_PASSWORD="\*\*REDACTED\*\*"/);
+    expect(await readFile(join(base, 't/_environment/config-main.env'), 'utf8')).toMatch(
+      /SMTP_PASSWORD="\*\*REDACTED\*\*"/,
+    );
   });
 
   it('refuses wrong settings by name', () => {

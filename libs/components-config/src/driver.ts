@@ -31,7 +31,12 @@ export interface ConfigComponentConfig {
   secrets: readonly string[];
 }
 
-const EXAMPLES = { include: '[./data/config]', exclude: '["*.bak"]', env: '[LOG_LEVEL]', secrets: '[smtp.login, licence]' };
+const EXAMPLES = {
+  include: '[./data/config]',
+  exclude: '["*.bak"]',
+  env: '[LOG_LEVEL]',
+  secrets: '[smtp.login, licence]',
+};
 
 export function parseConfigConfig(instance: string, value: unknown): ConfigComponentConfig {
   const reader = new ConfigReader(instance, value, EXAMPLES);
@@ -39,7 +44,12 @@ export function parseConfigConfig(instance: string, value: unknown): ConfigCompo
   if (env.some((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))) {
     throw reader.invalid('env', 'must be a list of names of environment variables');
   }
-  return { include: reader.requiredStrings('include'), exclude: reader.strings('exclude'), env, secrets: reader.strings('secrets') };
+  return {
+    include: reader.requiredStrings('include'),
+    exclude: reader.strings('exclude'),
+    env,
+    secrets: reader.strings('secrets'),
+  };
 }
 
 /** Configuration files and environment variables. Redacts secrets where the repository does not encrypt. */
@@ -80,12 +90,17 @@ class ConfigComponent implements Component {
 
   openDump(run: DumpRun): Promise<Dump> {
     const { instance, config, context } = this;
-    const walk = { ...this.walkOptions(run.signal), warn: (warning: Parameters<DumpRun['warn']>[0]) => {
-      run.warn(warning);
-    } };
+    const walk = {
+      ...this.walkOptions(run.signal),
+      warn: (warning: Parameters<DumpRun['warn']>[0]) => {
+        run.warn(warning);
+      },
+    };
     const secrets = context.encrypted ? undefined : config.secrets;
     const capturedAt = isoTime(context.clock);
-    return Promise.resolve(new ConfigDump({ instance, run, walk, capturedAt, variables: config.env, env: context.env, secrets }));
+    return Promise.resolve(
+      new ConfigDump({ instance, run, walk, capturedAt, variables: config.env, env: context.env, secrets }),
+    );
   }
 
   async openRestore(run: RestoreRun): Promise<RestoreSink> {
@@ -104,6 +119,7 @@ class ConfigComponent implements Component {
       warn: () => undefined,
       startedNs: BigInt(Math.trunc(this.context.clock.now())) * 1_000_000n,
       filter: this.filter,
+      skipMissing: this.context.skipMissing === true,
     };
   }
 }

@@ -62,7 +62,8 @@ export class ConfigDump implements Dump {
     if (variables.length === 0) return [];
     const { text, found } = environmentFile(variables, env);
     for (const name of variables) {
-      if (!found.includes(name)) run.warn({ code: 'ENVIRONMENT_UNSET', message: `The environment variable ${name} is not set` });
+      if (!found.includes(name))
+        run.warn({ code: 'ENVIRONMENT_UNSET', message: `The environment variable ${name} is not set` });
     }
     this.environment = found;
     return environmentEntries(instance, this.protect(environmentPath(instance), Buffer.from(text)));
@@ -75,7 +76,12 @@ export class ConfigDump implements Dump {
     if (secrets === undefined && entry.size > MAX_COUNTED) return entry;
     if (entry.size > MAX_REDACTED_FILE) {
       this.leftOut = true;
-      run.warn({ code: 'TOO_LARGE_TO_REDACT', message: 'The file is too large to look for secrets in it, and the repository does not encrypt: it was left out', path: entry.path });
+      run.warn({
+        code: 'TOO_LARGE_TO_REDACT',
+        message:
+          'The file is too large to look for secrets in it, and the repository does not encrypt: it was left out',
+        path: entry.path,
+      });
       return undefined;
     }
     const pieces: Uint8Array[] = [];
@@ -100,7 +106,8 @@ export class ConfigDump implements Dump {
   }
 
   facts(): Promise<ComponentFacts> {
-    const { files, directories, links, bytes, changedWhileRead, unreadable, vanished, special, incomplete } = this.walk.stats;
+    const { files, directories, links, bytes, changedWhileRead, unreadable, vanished, special, incomplete } =
+      this.walk.stats;
     return Promise.resolve({
       capturedAt: this.options.capturedAt,
       files,

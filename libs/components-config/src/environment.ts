@@ -6,9 +6,14 @@ export function environmentPath(instance: string): string {
 }
 
 /** Lines `NAME="value"`, quoted so that a POSIX shell and dotenv read them back. Sorted by name. */
-export function environmentFile(names: readonly string[], env: Readonly<Record<string, string | undefined>>): { text: string; found: string[] } {
+export function environmentFile(
+  names: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): { text: string; found: string[] } {
   const found = [...new Set(names)].filter((name) => env[name] !== undefined).sort();
-  const text = found.map((name) => `${name}="${(env[name] ?? '').replace(/[\\"$`]/g, '\\$&').replaceAll('\n', '\\n')}"\n`).join('');
+  const text = found
+    .map((name) => `${name}="${(env[name] ?? '').replace(/[\\"$`]/g, '\\$&').replaceAll('\n', '\\n')}"\n`)
+    .join('');
   return { text, found };
 }
 
@@ -25,7 +30,8 @@ export function inMemory(bytes: Uint8Array): StreamContent {
   return {
     kind: 'stream',
     async *open() {
-      for (let at = 0; at < bytes.length; at += 1024 * 1024) yield await Promise.resolve(bytes.subarray(at, at + 1024 * 1024));
+      for (let at = 0; at < bytes.length; at += 1024 * 1024)
+        yield await Promise.resolve(bytes.subarray(at, at + 1024 * 1024));
     },
   };
 }

@@ -45,12 +45,19 @@ export interface Unredaction {
 }
 
 /** Puts the values of a live file where a redacted one has none. `live` is undefined when there is no live file. */
-export function unredact(name: string, redacted: Uint8Array, live: Uint8Array | undefined, secrets: readonly string[]): Unredaction {
+export function unredact(
+  name: string,
+  redacted: Uint8Array,
+  live: Uint8Array | undefined,
+  secrets: readonly string[],
+): Unredaction {
   const keys = new SecretKeys(secrets);
   const { text, encoding } = decode(redacted);
   const other = live ? decode(live) : undefined;
   const sameEncoding = other?.encoding === encoding || other?.encoding === 'utf8';
-  const values = new Map((other && sameEncoding ? locate(name, other.text, keys).spans : []).map((span) => [span.id, span]));
+  const values = new Map(
+    (other && sameEncoding ? locate(name, other.text, keys).spans : []).map((span) => [span.id, span]),
+  );
   const result: Unredaction = { bytes: redacted, kept: [], missing: [] };
   let out = '';
   let at = 0;
@@ -61,13 +68,17 @@ export function unredact(name: string, redacted: Uint8Array, live: Uint8Array | 
       result.missing.push(span.key);
       continue;
     }
-    out += text.slice(at, span.start) + value.carry + (span.marker.endsWith('\n') && !value.carry.endsWith('\n') ? '\n' : '');
+    out +=
+      text.slice(at, span.start) +
+      value.carry +
+      (span.marker.endsWith('\n') && !value.carry.endsWith('\n') ? '\n' : '');
     at = span.end;
     result.kept.push(span.key);
   }
   const complete = out + text.slice(at);
   // Text of one byte per character can only go back as such while the live values fit.
-  if (encoding === 'latin1' && /[^\0-\xff]/.test(complete)) return { bytes: redacted, kept: [], missing: [...result.kept, ...result.missing] };
+  if (encoding === 'latin1' && /[^\0-\xff]/.test(complete))
+    return { bytes: redacted, kept: [], missing: [...result.kept, ...result.missing] };
   result.bytes = Buffer.from(complete, encoding);
   return result;
 }

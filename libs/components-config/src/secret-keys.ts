@@ -44,7 +44,9 @@ export function isSecretKey(key: string): boolean {
     .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
     .toLowerCase()
     .split(/[^a-z0-9]+/);
-  return words.some((word) => SECRET_WORDS.some((secret) => word === secret || (secret !== 'tokens' && word.endsWith(secret))));
+  return words.some((word) =>
+    SECRET_WORDS.some((secret) => word === secret || (secret !== 'tokens' && word.endsWith(secret))),
+  );
 }
 
 /**

@@ -20,9 +20,15 @@ export function redactedFiles(facts: RestoreRun['facts']): Map<string, string[]>
   const found = new Map<string, string[]>();
   const list: unknown = facts['redacted'];
   for (const item of Array.isArray(list) ? (list as unknown[]) : []) {
-    const { path, keys } = (typeof item === 'object' && item !== null ? item : {}) as { path?: unknown; keys?: unknown };
+    const { path, keys } = (typeof item === 'object' && item !== null ? item : {}) as {
+      path?: unknown;
+      keys?: unknown;
+    };
     if (typeof path !== 'string' || !Array.isArray(keys)) continue;
-    found.set(path, keys.filter((key): key is string => typeof key === 'string'));
+    found.set(
+      path,
+      keys.filter((key): key is string => typeof key === 'string'),
+    );
   }
   return found;
 }
@@ -47,7 +53,10 @@ export class ConfigTargetSink implements RestoreSink {
 
   async commit(): Promise<CommitResult> {
     const result = await this.inner.commit();
-    const notes = [...this.redacted].map(([path, keys]) => `${printable(path)}: ${keys.map(printable).join(', ')} ${keys.length === 1 ? 'was' : 'were'} redacted in the backup. Set the value by hand.`);
+    const notes = [...this.redacted].map(
+      ([path, keys]) =>
+        `${printable(path)}: ${keys.map(printable).join(', ')} ${keys.length === 1 ? 'was' : 'were'} redacted in the backup. Set the value by hand.`,
+    );
     return { ...result, notes: [...result.notes, ...notes] };
   }
 
@@ -78,12 +87,18 @@ export class ConfigLiveSink implements RestoreSink {
   }
 
   /** A live file that reads like the backup once it is redacted will not be replaced. */
-  private async *planned(entries: AsyncIterable<Omit<RestoreEntry, 'content'>>): AsyncGenerator<Omit<RestoreEntry, 'content'>> {
+  private async *planned(
+    entries: AsyncIterable<Omit<RestoreEntry, 'content'>>,
+  ): AsyncGenerator<Omit<RestoreEntry, 'content'>> {
     for await (const entry of entries) {
       if (isAtOrBelow(entry.path, ENVIRONMENT_DIRECTORY)) continue;
       const keys = this.redacted.get(entry.path);
       const live = keys && entry.sha256 ? await this.live(entry.path) : undefined;
-      if (live && entry.sha256 && sha256(redact(entry.path, live, this.keysOf(entry.path)).bytes).equals(entry.sha256)) {
+      if (
+        live &&
+        entry.sha256 &&
+        sha256(redact(entry.path, live, this.keysOf(entry.path)).bytes).equals(entry.sha256)
+      ) {
         yield { ...entry, size: live.length, sha256: sha256(live) };
       } else {
         yield entry;
@@ -105,8 +120,12 @@ export class ConfigLiveSink implements RestoreSink {
     };
     await this.inner.write({ ...entry, size: bytes.length, sha256: sha256(bytes), content });
     const path = printable(entry.path);
-    if (kept.length > 0) this.notes.push(`${path}: redacted in the backup, kept as live: ${kept.map(printable).join(', ')}.`);
-    if (missing.length > 0) this.notes.push(`${path}: redacted in the backup and not found live, set by hand: ${missing.map(printable).join(', ')}.`);
+    if (kept.length > 0)
+      this.notes.push(`${path}: redacted in the backup, kept as live: ${kept.map(printable).join(', ')}.`);
+    if (missing.length > 0)
+      this.notes.push(
+        `${path}: redacted in the backup and not found live, set by hand: ${missing.map(printable).join(', ')}.`,
+      );
   }
 
   private keysOf(path: string): string[] {
@@ -129,7 +148,12 @@ export class ConfigLiveSink implements RestoreSink {
     const result = await this.inner.commit();
     const list: unknown = this.run.facts['environment'];
     const names = Array.isArray(list) ? list.filter((name): name is string => typeof name === 'string') : [];
-    const environment = names.length === 0 ? [] : [`Environment variables in the backup, not restored: ${names.map(printable).join(', ')}. Restore to a target directory to see their values.`];
+    const environment =
+      names.length === 0
+        ? []
+        : [
+            `Environment variables in the backup, not restored: ${names.map(printable).join(', ')}. Restore to a target directory to see their values.`,
+          ];
     return { ...result, notes: [...result.notes, ...this.notes, ...environment] };
   }
 
@@ -149,9 +173,13 @@ async function collect(entry: RestoreEntry): Promise<Buffer> {
   }
   const bytes = Buffer.concat(pieces);
   if (size !== entry.size || (entry.sha256 && !sha256(bytes).equals(entry.sha256))) {
-    throw new BackupError('DATA_DAMAGED', `"${printable(entry.path)}" cannot be restored: its content does not match the backup`, {
-      hint: 'Run verify on this backup. An intact copy of the repository can restore it.',
-    });
+    throw new BackupError(
+      'DATA_DAMAGED',
+      `"${printable(entry.path)}" cannot be restored: its content does not match the backup`,
+      {
+        hint: 'Run verify on this backup. An intact copy of the repository can restore it.',
+      },
+    );
   }
   return bytes;
 }

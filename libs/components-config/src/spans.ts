@@ -1,4 +1,14 @@
-import { isAlias, isMap, isPair, isScalar, isSeq, parseAllDocuments, type Document, type Node, type Scalar } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  parseAllDocuments,
+  type Document,
+  type Node,
+  type Scalar,
+} from 'yaml';
 import { isSecretValue, REDACTED, type SecretKeys } from './secret-keys.ts';
 
 /** A place in a text where a secret stands. */
@@ -23,8 +33,10 @@ export interface Located {
 
 /** Finds the secrets of a text by the format that its name says. Spans are ascending and never overlap. */
 export function locate(name: string, text: string, secrets: SecretKeys): Located {
-  const base = (name.slice(name.lastIndexOf('/') + 1)).toLowerCase();
-  const found = (/\.(ya?ml|json)$/.test(base) ? structuredSpans(text, secrets) : undefined) ?? lineSpans(text, secrets, /\.(conf|cnf)$/.test(base));
+  const base = name.slice(name.lastIndexOf('/') + 1).toLowerCase();
+  const found =
+    (/\.(ya?ml|json)$/.test(base) ? structuredSpans(text, secrets) : undefined) ??
+    lineSpans(text, secrets, /\.(conf|cnf)$/.test(base));
   return { spans: merge(text, [...pemSpans(text), ...found.spans, ...urlSpans(text)]), keys: found.keys };
 }
 
@@ -35,7 +47,8 @@ function merge(text: string, spans: readonly Span[]): Span[] {
   for (const span of [...spans].sort((a, b) => a.start - b.start || b.end - a.end)) {
     const last = kept.at(-1);
     if (last && span.start < last.end) {
-      if (span.end > last.end) kept[kept.length - 1] = { ...last, end: span.end, carry: text.slice(last.start, span.end) };
+      if (span.end > last.end)
+        kept[kept.length - 1] = { ...last, end: span.end, carry: text.slice(last.start, span.end) };
       continue;
     }
     const count = seen.get(span.id) ?? 0;
@@ -55,7 +68,8 @@ function structuredSpans(text: string, secrets: SecretKeys): Located | undefined
     visit(document.contents, [], false, { document, secrets, text, found, prefix, seen: new Set() });
   }
   // Comments hold old passwords as readily as values hold new ones.
-  for (const comment of text.matchAll(/(?:^|[ \t])#[^\n]*/gm)) found.spans.push(...inlineSpans(comment[0], comment.index, secrets));
+  for (const comment of text.matchAll(/(?:^|[ \t])#[^\n]*/gm))
+    found.spans.push(...inlineSpans(comment[0], comment.index, secrets));
   return found;
 }
 
@@ -91,7 +105,9 @@ function visit(node: unknown, path: readonly string[], secret: boolean, context:
   } else if (isScalar(node)) {
     if (secret) scalarSpan(node, path, context);
     else if (typeof node.value === 'string' && node.range) {
-      context.found.spans.push(...inlineSpans(context.text.slice(node.range[0], node.range[1]), node.range[0], context.secrets));
+      context.found.spans.push(
+        ...inlineSpans(context.text.slice(node.range[0], node.range[1]), node.range[0], context.secrets),
+      );
     }
   }
 }
@@ -99,7 +115,7 @@ function visit(node: unknown, path: readonly string[], secret: boolean, context:
 function scalarSpan(node: Scalar, path: readonly string[], context: Visit): void {
   const [start, end] = node.range ?? [0, 0];
   const key = path.join('.');
-  const value = node.value === null || node.value === undefined ? '' : String(node.value);
+  const value = textOf(node.value);
   if (end <= start || !isSecretValue(path.at(-1) ?? '', value)) return;
   const raw = context.text.slice(start, end);
   const block = node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED';
@@ -108,14 +124,25 @@ function scalarSpan(node: Scalar, path: readonly string[], context: Visit): void
   context.found.spans.push({ key, id: context.prefix + key, start, end, marker: `"${REDACTED}"${newline}`, carry });
 }
 
-const LINE = /^([ \t\ufeff]*)((?:[#;]|\/\/)+[ \t]*)?((?:export|set|ENV|ARG)[ \t]+)?(["']?)([A-Za-z0-9_.\-/[\]]+)\4([ \t]*(?:[:=]|=>)[ \t]*)(.*)$/;
+/** The text of a scalar as it is compared; anything but texts, numbers and switches counts as empty. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ||
+    typeof value === 'number' ||
+    typeof value === 'bigint' ||
+    typeof value === 'boolean'
+    ? String(value)
+    : '';
+}
+
+const LINE =
+  /^([ \t\ufeff]*)((?:[#;]|\/\/)+[ \t]*)?((?:export|set|ENV|ARG)[ \t]+)?(["']?)([A-Za-z0-9_.\-/[\]]+)\4([ \t]*(?:[:=]|=>)[ \t]*)(.*)$/;
 const BLANK_LINE = /^([ \t]*)((?:[#;])+[ \t]*)?()()([A-Za-z0-9_.-]+)([ \t]+)(.*)$/;
 
 /** `KEY=value`, `key: value` and, where `blank` says so, `key value`, with comments and sections. */
 function lineSpans(text: string, secrets: SecretKeys, blank: boolean): Located {
   const found: Located = { spans: [], keys: 0 };
   let section = '';
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const newline = text.indexOf('\n', at);
     const end = newline < 0 ? text.length : newline;
     const line = text.slice(at, end).replace(/\r$/, '');
@@ -131,11 +158,21 @@ function lineSpans(text: string, secrets: SecretKeys, blank: boolean): Located {
       if (comment === '') found.keys++;
       next = Math.max(next, value.end);
       const path = `${section}${key}`.split('.');
-      const inner = value.quote === '' ? text.slice(start, value.end) : text.slice(start + value.quote.length, value.end - value.quote.length);
+      const inner =
+        value.quote === ''
+          ? text.slice(start, value.end)
+          : text.slice(start + value.quote.length, value.end - value.quote.length);
       if (secrets.matches(path) && isSecretValue(key, inner)) {
         const id = `${comment === '' ? '' : '#'}${section}${key}`;
         const marker = `${value.quote.slice(0, 1)}${REDACTED}${value.quote.slice(0, 1)}`;
-        found.spans.push({ key: `${section}${key}`, id, start, end: value.end, marker, carry: text.slice(start, value.end) });
+        found.spans.push({
+          key: `${section}${key}`,
+          id,
+          start,
+          end: value.end,
+          marker,
+          carry: text.slice(start, value.end),
+        });
       }
     }
     at = next;
@@ -170,9 +207,18 @@ function valueAt(text: string, start: number, lineEnd: number, mayContinue: bool
 /** Private keys in PEM (RFC 7468), whatever surrounds them. */
 function pemSpans(text: string): Span[] {
   const spans: Span[] = [];
-  for (const match of text.matchAll(/-----BEGIN ([A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?)-----[\s\S]*?(?:-----END \1-----|$(?![\s\S]))/g)) {
+  for (const match of text.matchAll(
+    /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?)-----[\s\S]*?(?:-----END \1-----|$(?![\s\S]))/g,
+  )) {
     const [raw, label = 'PRIVATE KEY'] = match;
-    spans.push({ key: label, id: `pem ${label}`, start: match.index, end: match.index + raw.length, marker: `-----BEGIN ${label}-----${REDACTED}-----END ${label}-----`, carry: raw });
+    spans.push({
+      key: label,
+      id: `pem ${label}`,
+      start: match.index,
+      end: match.index + raw.length,
+      marker: `-----BEGIN ${label}-----${REDACTED}-----END ${label}-----`,
+      carry: raw,
+    });
   }
   return spans;
 }
@@ -180,7 +226,8 @@ function pemSpans(text: string): Span[] {
 /** `password=x`, `"token": "x"` anywhere in a text: in inline tables, connection strings, query strings, comments. */
 function inlineSpans(text: string, offset: number, secrets: SecretKeys): Span[] {
   const spans: Span[] = [];
-  const pattern = /(?<![A-Za-z0-9_.-])(["']?)([A-Za-z0-9_.-]{1,100})\1[ \t]*[:=][ \t]*(?:"((?:\\.|[^"\\\n])*)"|'([^'\n]*)'|((?:\$\{[^}\s]*\}|[^\s"',;&{}[\]()])+))/g;
+  const pattern =
+    /(?<![A-Za-z0-9_.-])(["']?)([A-Za-z0-9_.-]{1,100})\1[ \t]*[:=][ \t]*(?:"((?:\\.|[^"\\\n])*)"|'([^'\n]*)'|((?:\$\{[^}\s]*\}|[^\s"',;&{}[\]()])+))/g;
   for (let match = pattern.exec(text); match; match = pattern.exec(text)) {
     const [all, , key = '', double, single, plain] = match;
     const value = double ?? single ?? plain ?? '';
@@ -199,7 +246,9 @@ function inlineSpans(text: string, offset: number, secrets: SecretKeys): Span[] 
 /** The password of `scheme://user:password@host`. */
 function urlSpans(text: string): Span[] {
   const spans: Span[] = [];
-  for (const match of text.matchAll(/([A-Za-z][A-Za-z0-9+.-]{0,30}:\/\/[^\s/?#:@"'`<>]{0,200}:)([^\s/@"'`<>]{1,500})@([^\s/"'`<>,;]{0,200})/g)) {
+  for (const match of text.matchAll(
+    /([A-Za-z][A-Za-z0-9+.-]{0,30}:\/\/[^\s/?#:@"'`<>]{0,200}:)([^\s/@"'`<>]{1,500})@([^\s/"'`<>,;]{0,200})/g,
+  )) {
     const [, before = '', password = '', host = ''] = match;
     if (/^\$\{?[A-Za-z_][A-Za-z0-9_]*\}?$/.test(password)) continue;
     const start = match.index + before.length;

@@ -2,6 +2,7 @@ import { mkdtemp, open, realpath, rm, stat, type FileHandle } from 'node:fs/prom
 import { join } from 'node:path';
 import {
   layoutPath,
+  parentEntries,
   type ComponentFacts,
   type Dump,
   type DumpEntry,
@@ -102,7 +103,7 @@ class SnapshotDump implements Dump {
   async *entries(): AsyncIterable<DumpEntry> {
     const { source, meta } = this.snapshot;
     const path = layoutPath(source.context.baseDir, source.settings.path);
-    await Promise.resolve();
+    yield* await parentEntries(source.context.baseDir, source.settings.path, source.context.clock);
     yield { path, kind: 'file', meta, size: this.size, content: this.content() };
   }
 

@@ -10,7 +10,7 @@ import {
 } from '@foodsave-backup/component';
 import { BackupError, assert, systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
 import { SqliteChild } from './child/client.ts';
-import { checkRestored } from './restore-check.ts';
+import { checkLive, checkRestored } from './restore-check.ts';
 import { emptyPlan, isWanted } from './restore-plan.ts';
 import type { SqliteSource } from './sqlite-component.ts';
 import { applyMeta, removeDatabase, SIDECARS, stageContent, stagingPath } from './staging.ts';
@@ -109,7 +109,7 @@ export class LiveRestore implements RestoreSink {
 
   private async checkOverwritten(child: SqliteChild, live: string): Promise<void> {
     const found = await child.call('facts', { path: live, integrity: this.source.settings.integrityCheck });
-    const notes = checkRestored(found, this.run.facts, 'the live database');
+    const notes = checkLive(found, this.run.facts, 'the live database');
     // The staged file said the same already.
     this.notes.push(...notes.filter((note) => !this.notes.includes(note)));
   }

@@ -120,6 +120,18 @@ describe('into a directory', () => {
     expect(await sha256(join(directory, 'data/app.db'))).toBe(digest(captured));
   });
 
+  it('refuses a database that is sound but not the one that was recorded', async () => {
+    const captured = await backup('delete');
+    const directory = join(sandbox.root, 'target');
+    for (const facts of [{ schemaHash: '0'.repeat(64) }, { pageCount: 1 }]) {
+      const run = restoreRun({ kind: 'target', directory }, { ...captured.facts, ...facts });
+      const sink = await sandbox.component().openRestore(run);
+      await expect(sink.write(restoreEntry(captured))).rejects.toMatchObject({ code: 'VERIFICATION_FAILED' });
+      await sink.close();
+    }
+    expect(await readdir(join(directory, 'data'))).toEqual([]);
+  });
+
   it('writes only what was asked for', async () => {
     const captured = await backup('delete');
     const directory = join(sandbox.root, 'target');

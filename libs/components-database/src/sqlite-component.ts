@@ -1,3 +1,5 @@
+import { readdir, realpath, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type {
   Component,
   ComponentContext,
@@ -13,6 +15,7 @@ import type { DatabaseSettings } from './config.ts';
 import { openSqliteDump } from './dump.ts';
 import { LiveRestore } from './restore-live.ts';
 import { TargetRestore } from './restore-target.ts';
+import { STAGING_PREFIX } from './staging.ts';
 
 /** Everything that the parts of one component share. */
 export interface SqliteSource {
@@ -56,6 +59,12 @@ export class SqliteComponent implements Component {
         ? new LiveRestore(this.source, run)
         : new TargetRestore(this.source, run, destination.directory),
     );
+  }
+
+  async recover(): Promise<void> {
+    const directory = dirname(await realpath(this.source.settings.path).catch(() => this.source.settings.path));
+    const names = await readdir(directory).catch(() => []);
+    for (const name of names) if (name.startsWith(STAGING_PREFIX)) await rm(join(directory, name), { force: true });
   }
 
   livePaths(): readonly string[] {

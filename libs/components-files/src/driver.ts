@@ -109,6 +109,7 @@ class FilesComponent implements Component {
       warn: () => undefined,
       startedNs: BigInt(Math.trunc(this.context.clock.now())) * 1_000_000n,
       filter: this.filter,
+      skipMissing: this.context.skipMissing === true,
       oneFileSystem: this.config.oneFileSystem,
     };
   }

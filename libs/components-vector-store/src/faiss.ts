@@ -118,14 +118,21 @@ export async function inspectFaiss(reader: BytesReader, signal?: AbortSignal): P
   }
   if (header.kind === 'IxMp' || header.kind === 'IxM2') {
     const inner = await readHeader(reader, header.end);
-    if (inner.vectors !== header.vectors || inner.dimension !== header.dimension) throw corrupt('the index in its map has another size');
+    if (inner.vectors !== header.vectors || inner.dimension !== header.dimension)
+      throw corrupt('the index in its map has another size');
     if (!isFlat(inner.kind)) return facts;
     const flat = await readFlat(reader, inner);
     const ids = await readCount(reader, flat.close);
     if (ids !== header.vectors) throw corrupt(`it has ${ids} ids for ${header.vectors} vectors`);
     const start = flat.close + 8;
     if (start + ids * 8 !== reader.size) throw corrupt('its list of ids is cut off or too long');
-    return searched(reader, facts, flat, async (position) => Number(view(await exactly(reader, start + position * 8, 8)).getBigInt64(0, true)), signal);
+    return searched(
+      reader,
+      facts,
+      flat,
+      async (position) => Number(view(await exactly(reader, start + position * 8, 8)).getBigInt64(0, true)),
+      signal,
+    );
   }
   return facts;
 }
@@ -138,7 +145,8 @@ function isFlat(kind: string): boolean {
 async function readHeader(reader: BytesReader, at: number): Promise<Header> {
   const bytes = await exactly(reader, at, 37);
   const kind = Buffer.from(bytes.buffer, bytes.byteOffset, 4).toString('latin1');
-  if (!Object.hasOwn(FAISS_KINDS, kind)) throw corrupt(`it does not start like an index (${JSON.stringify(kind.replace(/[^ -~]/g, '?'))})`);
+  if (!Object.hasOwn(FAISS_KINDS, kind))
+    throw corrupt(`it does not start like an index (${JSON.stringify(kind.replace(/[^ -~]/g, '?'))})`);
   const fields = view(bytes);
   const dimension = fields.getInt32(4, true);
   const vectors = fields.getBigInt64(8, true);
@@ -153,7 +161,8 @@ async function readHeader(reader: BytesReader, at: number): Promise<Header> {
 /** After the header of a flat index: the number of floats (uint64), and the floats. */
 async function readFlat(reader: BytesReader, header: Header): Promise<Flat> {
   const floats = await readCount(reader, header.end);
-  if (floats !== header.vectors * header.dimension) throw corrupt(`it has ${floats} numbers for ${header.vectors} vectors of ${header.dimension}`);
+  if (floats !== header.vectors * header.dimension)
+    throw corrupt(`it has ${floats} numbers for ${header.vectors} vectors of ${header.dimension}`);
   const data = header.end + 8;
   const close = data + floats * 4;
   if (close > reader.size) throw corrupt(`${close - reader.size} bytes are missing at its end`);
@@ -183,9 +192,12 @@ async function searched(
 ): Promise<FaissFacts> {
   if (flat.vectors === 0 || flat.metric > 1) return facts;
   const last = flat.vectors - 1;
-  const positions = [...new Set(Array.from({ length: QUERIES }, (_, index) => Math.floor((last * index) / (QUERIES - 1))))];
+  const positions = [
+    ...new Set(Array.from({ length: QUERIES }, (_, index) => Math.floor((last * index) / (QUERIES - 1)))),
+  ];
   const queries: Query[] = [];
-  for (const position of positions) queries.push({ position, vector: await vectorAt(reader, flat, position), best: [] });
+  for (const position of positions)
+    queries.push({ position, vector: await vectorAt(reader, flat, position), best: [] });
   const compared = await scan(reader, flat, queries, signal);
   const nearestNeighbours: Neighbours[] = [];
   for (const query of queries) {
@@ -214,7 +226,12 @@ function floatsOf(bytes: Uint8Array): Float32Array {
 }
 
 /** Compares each query with every `stride`-th vector, reading in pieces of at most 4 MiB (one vector at least). */
-async function scan(reader: BytesReader, flat: Flat, queries: readonly Query[], signal: AbortSignal | undefined): Promise<number> {
+async function scan(
+  reader: BytesReader,
+  flat: Flat,
+  queries: readonly Query[],
+  signal: AbortSignal | undefined,
+): Promise<number> {
   const size = flat.dimension * 4;
   const stride = Math.ceil(flat.vectors / MAX_COMPARED);
   const perPiece = stride === 1 ? Math.max(1, Math.floor(PIECE_BYTES / size)) : 1;
@@ -224,7 +241,8 @@ async function scan(reader: BytesReader, flat: Flat, queries: readonly Query[], 
     const count = Math.min(perPiece, flat.vectors - position);
     const floats = floatsOf(await exactly(reader, flat.data + position * size, count * size));
     for (let index = 0; index < count; index++) {
-      for (const query of queries) offer(query, position + index, distanceOf(query.vector, floats, index * flat.dimension, flat.metric));
+      for (const query of queries)
+        offer(query, position + index, distanceOf(query.vector, floats, index * flat.dimension, flat.metric));
     }
     compared += count;
   }

@@ -20,7 +20,11 @@ export async function fileReader(path: string): Promise<FileReader> {
   try {
     const stats = await handle.stat();
     if (!stats.isFile()) throw new Error('it is not a regular file');
-    return { size: stats.size, read: (offset, length) => readFully(handle, offset, length), close: () => handle.close() };
+    return {
+      size: stats.size,
+      read: (offset, length) => readFully(handle, offset, length),
+      close: () => handle.close(),
+    };
   } catch (error) {
     await handle.close();
     throw error;

@@ -24,7 +24,15 @@ function stemOf(path: string): string {
 /** The possible sidecars of an index by name: `index.json`, `index.faiss.json`, `index.meta.json`, then pickles. */
 export function sidecarNames(index: string): string[] {
   const stem = stemOf(index);
-  return [`${index}.json`, `${stem}.json`, `${stem}.meta.json`, `${stem}_meta.json`, `${stem}.metadata.json`, `${stem}.pkl`, `${index}.pkl`];
+  return [
+    `${index}.json`,
+    `${stem}.json`,
+    `${stem}.meta.json`,
+    `${stem}_meta.json`,
+    `${stem}.metadata.json`,
+    `${stem}.pkl`,
+    `${index}.pkl`,
+  ];
 }
 
 /**
@@ -40,7 +48,10 @@ export async function findSidecar(
 ): Promise<Sidecar | null> {
   if (configured !== undefined) {
     const reader = open(configured);
-    if (!reader) throw new BackupError('SOURCE_MISSING', `The sidecar "${printable(configured)}" does not exist`, { hint: 'Correct "sidecar" in the configuration, or write the file.' });
+    if (!reader)
+      throw new BackupError('SOURCE_MISSING', `The sidecar "${printable(configured)}" does not exist`, {
+        hint: 'Correct "sidecar" in the configuration, or write the file.',
+      });
     return await readSidecar(configured, reader, true);
   }
   for (const path of sidecarNames(index)) {
@@ -69,7 +80,10 @@ async function readSidecar(path: string, reader: BytesReader, required: boolean)
     value = JSON.parse(Buffer.concat(pieces).toString('utf8'));
   } catch (error) {
     if (!required) return null;
-    throw new BackupError('SOURCE_CORRUPT', `The sidecar "${printable(path)}" is not JSON`, { hint: 'Write it to a temporary name and rename it, so that nobody sees half of it.', cause: error });
+    throw new BackupError('SOURCE_CORRUPT', `The sidecar "${printable(path)}" is not JSON`, {
+      hint: 'Write it to a temporary name and rename it, so that nobody sees half of it.',
+      cause: error,
+    });
   }
   const model = embeddingModelOf(value);
   return { path, count: countOf(value), ...(model === undefined ? {} : { embeddingModel: model }) };

@@ -1,6 +1,6 @@
 import { BackupError, isoTime, serializeError, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import type { Component, Dump, DumpEntry, EntryMeta, PreviousEntry } from '@foodsave-backup/component';
-import type { FileEntry, ManifestComponent, TreeEntry, TreeMeta } from '@foodsave-backup/format';
+import type { FileEntry, ManifestComponent, TreeEntry, TreeMeta } from '@foodsave-backup/repository';
 import type { BackupSession, ComponentWriter } from '@foodsave-backup/repository';
 import { encodeName } from '@foodsave-backup/component';
 import { namesToPath, pathToNames } from './names-path.ts';
@@ -60,6 +60,8 @@ export interface CapturedComponent {
   /** Some of the source could not be read. */
   incomplete: boolean;
   corrupt: boolean;
+  /** The source does not exist. */
+  missing: boolean;
 }
 
 export interface CaptureJob {
@@ -68,6 +70,8 @@ export interface CaptureJob {
   session: BackupSession;
   scratchDir: string;
   progress: CaptureProgress;
+  /** A safety backup saves what is left of a source. */
+  skipMissing: boolean;
 }
 
 /** Captures one component. A failure of its source is part of the result; of the repository, it is thrown. */
@@ -82,7 +86,7 @@ export async function captureComponent(
   const base = { type: spec.type, driver: spec.driver };
   const writer = session.component(spec.type, previousRoot);
   try {
-    const component = openComponent(deps, spec, job.scratchDir, session.repository.keys.encrypted);
+    const component = openComponent(deps, spec, job.scratchDir, session.repository.keys.encrypted, job.skipMissing);
     const facts = await dumpInto(job, component, writer);
     const root = await writer.finish();
     context.emit({ type: 'component.finished', component: spec.instance, status: 'complete' });
@@ -92,6 +96,7 @@ export async function captureComponent(
       partial: { ...base, status: 'complete', capturedAt: facts.capturedAt, root: root.toString('hex'), facts },
       incomplete: facts.incomplete === true,
       corrupt: facts.corrupt === true,
+      missing: false,
     };
   } catch (error) {
     throwIfCancelled(context.signal);
@@ -99,11 +104,12 @@ export async function captureComponent(
     if (isRepositoryFault(known)) throw known;
     // What waits in the writer is stored or dropped with the session; nothing refers to it.
     await writer.finish().catch(() => undefined);
+    const missing = known.code === 'SOURCE_MISSING' || known.details?.['reason'] === 'SOURCE_MISSING';
     const failure = serializeError(known);
     context.emit({ type: 'component.finished', component: spec.instance, status: 'failed', error: failure });
     const { code, message, hint } = failure;
     const partialError = { code, message, ...(hint === undefined ? {} : { hint }) };
-    return { spec, partial: { ...base, status: 'failed', facts: {}, error: partialError }, incomplete: false, corrupt: false };
+    return { spec, partial: { ...base, status: 'failed', facts: {}, error: partialError }, incomplete: false, corrupt: false, missing };
   }
 }
 

@@ -1,9 +1,9 @@
 import { BackupError, assertBackupName, defaultBackupName, newId, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
-import type { Manifest, ManifestComponent } from '@foodsave-backup/format';
-import { folderOfType } from '@foodsave-backup/format';
+import type { Manifest, ManifestComponent } from '@foodsave-backup/repository';
+import { folderOfType } from '@foodsave-backup/repository';
 import { BackupSession, type Repository } from '@foodsave-backup/repository';
 import { captureComponent, CaptureProgress, type CapturedComponent } from './capture.ts';
-import { openComponent, openOrMake, selectComponents, withLease, withScratch } from './opened.ts';
+import { openComponent, openOrMake, recoverInterrupted, selectComponents, withLease, withScratch } from './opened.ts';
 import { settleUnconfirmed } from './settle.ts';
 import type { Command, ComponentSpec, CreateResult, EngineDeps, RunContext, RunOutcome } from './types.ts';
 import { backupView } from './views.ts';
@@ -13,13 +13,16 @@ type Create = Extract<Command, { command: 'create' }>;
 /** A clock that went back by more than this is worth a warning, in ms. */
 const SKEW_MS = 5 * 60_000;
 
-export async function create(deps: EngineDeps, command: Create, context: RunContext): Promise<RunOutcome> {
+/** `besideOwn`: the lease of the live restore whose safety backup this is. */
+export async function create(deps: EngineDeps, command: Create, context: RunContext, besideOwn?: string): Promise<RunOutcome> {
   if (command.name !== undefined) assertBackupName(command.name);
   const specs = chooseSpecs(deps, command);
   const notes: string[] = [];
   const { repository, made, keyLocation } = await openOrMake(deps, command.encryption ?? deps.config.encryption);
   if (made) notes.push(...madeNotes(deps, repository, keyLocation));
-  return withLease(repository, { purpose: 'create', exclusive: false }, async (lease) => {
+  const request = { purpose: 'create', exclusive: false, conflicts: ['restore-live'], ...(besideOwn === undefined ? {} : { besideOwn }) };
+  return withLease(repository, request, async (lease) => {
+    if (besideOwn === undefined) await recoverInterrupted(deps, context);
     await settleUnconfirmed(repository, lease.id);
     const name = await chooseName(deps, repository, command);
     const manifest = await withScratch(deps, (scratch) =>
@@ -94,12 +97,7 @@ async function capture(job: CaptureAll): Promise<Manifest> {
   const progress = new CaptureProgress(context);
   await estimate(deps, specs, job.scratch, repository.keys.encrypted, progress);
   await assertRoom(deps);
-  const captured: CapturedComponent[] = [];
-  for (const spec of specs) {
-    const root = previousRoot(listing.manifests, spec.instance);
-    captured.push(await captureComponent({ deps, context, session, scratchDir: job.scratch, progress }, spec, root));
-    throwIfCancelled(context.signal);
-  }
+  const captured = await captureAll(job, session, progress, listing.manifests);
   assertSomethingCaptured(captured);
   await session.finishPacks();
   const verification = await verifyNew(deps, command, context, session);
@@ -110,6 +108,27 @@ async function capture(job: CaptureAll): Promise<Manifest> {
   const bytes = await repository.manifests.publish(manifest);
   await repository.manifests.confirm(manifest.name, bytes);
   return manifest;
+}
+
+/** A safety backup leaves out what does not exist: there is nothing to save. */
+async function captureAll(
+  job: CaptureAll,
+  session: BackupSession,
+  progress: CaptureProgress,
+  manifests: readonly Manifest[],
+): Promise<CapturedComponent[]> {
+  const { deps, context } = job;
+  const skipMissing = job.command.trigger === 'safety';
+  const captured: CapturedComponent[] = [];
+  for (const spec of job.specs) {
+    const root = previousRoot(manifests, spec.instance);
+    const one = await captureComponent({ deps, context, session, scratchDir: job.scratch, progress, skipMissing }, spec, root);
+    throwIfCancelled(context.signal);
+    if (skipMissing && one.missing) job.notes.push(`${spec.instance} does not exist: there is nothing of it to save.`);
+    else captured.push(one);
+  }
+  if (captured.length === 0) throw new BackupError('SOURCE_MISSING', 'There is nothing to save: no component exists');
+  return captured;
 }
 
 function warnAboutClock(newest: Manifest | undefined, now: number, context: RunContext): void {

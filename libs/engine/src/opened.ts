@@ -1,9 +1,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BackupError, newId } from '@foodsave-backup/kernel';
-import type { Component, ComponentContext } from '@foodsave-backup/component';
-import { Repository, type Lease } from '@foodsave-backup/repository';
-import type { ComponentSpec, EngineDeps } from './types.ts';
+import { recoverLiveRestores, type Component, type ComponentContext } from '@foodsave-backup/component';
+import { Repository, type Lease, type LeaseRequest } from '@foodsave-backup/repository';
+import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
 
 /** Opens the repository that exists. Throws REPOSITORY_NOT_FOUND, WRONG_KEY, … */
 export async function openRepository(deps: EngineDeps): Promise<Repository> {
@@ -63,7 +63,7 @@ export async function openOrMake(deps: EngineDeps, encryption: boolean): Promise
 /** Runs `work` while holding a lease. */
 export async function withLease<T>(
   repository: Repository,
-  request: { purpose: string; exclusive: boolean; waitMs?: number; readOnly?: boolean },
+  request: Omit<LeaseRequest, 'waitMs'> & { waitMs?: number },
   work: (lease: Lease) => Promise<T>,
 ): Promise<T> {
   const lease = await repository.leases.acquire({ waitMs: 3000, ...request });
@@ -71,6 +71,28 @@ export async function withLease<T>(
     return await work(lease);
   } finally {
     await lease.release();
+  }
+}
+
+/**
+ * Finishes or undoes what a live restore that was killed has left half done, before anything reads or replaces live data.
+ * The caller holds a lease that no live restore can stand beside.
+ */
+export async function recoverInterrupted(deps: EngineDeps, context: RunContext): Promise<void> {
+  for (const spec of deps.config.components) {
+    let component: Component;
+    try {
+      component = openComponent(deps, spec, deps.config.stateDir, true);
+    } catch {
+      // A component that does not open says so when it is used.
+      continue;
+    }
+    await component.recover?.();
+    for (const stage of await recoverLiveRestores(component.livePaths())) {
+      if (stage.outcome !== 'undone') continue;
+      const message = `A restore that was interrupted was undone (${stage.path})`;
+      context.emit({ type: 'warning', component: spec.instance, code: 'RESTORE_UNDONE', message });
+    }
   }
 }
 
@@ -101,7 +123,13 @@ export function selectComponents(known: readonly string[], asked: readonly strin
   return known.filter((instance) => selected.has(instance));
 }
 
-export function openComponent(deps: EngineDeps, spec: ComponentSpec, scratchDir: string, encrypted: boolean): Component {
+export function openComponent(
+  deps: EngineDeps,
+  spec: ComponentSpec,
+  scratchDir: string,
+  encrypted: boolean,
+  skipMissing = false,
+): Component {
   const driver = deps.drivers.find((d) => d.type === spec.type && d.driver === spec.driver);
   if (driver === undefined) {
     const known = deps.drivers.filter((d) => d.type === spec.type).map((d) => d.driver);
@@ -109,6 +137,6 @@ export function openComponent(deps: EngineDeps, spec: ComponentSpec, scratchDir:
       hint: known.length === 0 ? `No driver of type "${spec.type}" is installed.` : `Known for ${spec.type}: ${known.join(', ')}.`,
     });
   }
-  const context: ComponentContext = { baseDir: deps.config.baseDir, scratchDir, clock: deps.clock, env: deps.env, encrypted };
+  const context: ComponentContext = { baseDir: deps.config.baseDir, scratchDir, clock: deps.clock, env: deps.env, encrypted, skipMissing };
   return driver.open(spec.instance, spec.config, context);
 }

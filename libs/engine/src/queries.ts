@@ -1,6 +1,6 @@
 import { BackupError, printable } from '@foodsave-backup/kernel';
 import { decodeName } from '@foodsave-backup/component';
-import { FOLDERS, type Manifest, type TreeEntry } from '@foodsave-backup/format';
+import { FOLDERS, type Manifest, type TreeEntry } from '@foodsave-backup/repository';
 import type { Repository } from '@foodsave-backup/repository';
 import { retentionPlan } from './cleanup.ts';
 import { namesToPath, pathToNames } from './names-path.ts';

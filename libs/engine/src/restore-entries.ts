@@ -1,5 +1,5 @@
 import { decodeName, type RestoreEntry } from '@foodsave-backup/component';
-import type { ManifestComponent, TreeEntry } from '@foodsave-backup/format';
+import type { ManifestComponent, TreeEntry } from '@foodsave-backup/repository';
 import { readContent, type BlobReader, type TreeReader } from '@foodsave-backup/repository';
 import { toEntryMeta } from './capture.ts';
 import { namesToPath, wanted } from './names-path.ts';
@@ -30,7 +30,8 @@ async function* below(
     const path = namesToPath(names);
     const want = wanted(path, paths);
     if (want === 'no' || (want === 'above' && entry.type !== 'directory')) continue;
-    yield toRestoreEntry(source, path, entry);
+    // A place without a meaning of its own is made by whoever writes below it.
+    if (entry.type !== 'directory' || entry.implied !== true) yield toRestoreEntry(source, path, entry);
     if (entry.type === 'directory') yield* below(source, entry.tree, names, want === 'yes' ? undefined : paths);
   }
 }

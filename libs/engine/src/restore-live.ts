@@ -4,7 +4,7 @@ import { BackupError, isoTime, throwIfCancelled, toBackupError } from '@foodsave
 import type { CommitResult, RestoreSink } from '@foodsave-backup/component';
 import { create } from './create.ts';
 import { restoreEntries } from './restore-entries.ts';
-import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore.ts';
+import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
 import type { CreateResult, EngineDeps, RestoreResult } from './types.ts';
 
 interface Staged {
@@ -85,13 +85,20 @@ async function safetyBackup(job: RestoreJob): Promise<string | undefined> {
       deps,
       { command: 'create', components: [...job.instances], trigger: 'safety', tags: [`before-restore:${job.manifest.name}`] },
       context,
+      job.leaseId,
     );
     const { backup } = outcome.result as CreateResult;
-    if (backup.status === 'complete') return backup.name;
+    // A corrupt source is saved as it is; what could not be captured at all is not.
+    const failed = Object.values(backup.components).some((c) => c.status !== 'complete');
+    if (!failed) return backup.name;
     throw new BackupError('COMPONENT_FAILED', `The safety backup "${backup.name}" is ${backup.status}`);
   } catch (error) {
     throwIfCancelled(context.signal);
     const cause = toBackupError(error);
+    if (cause.code === 'SOURCE_MISSING') {
+      context.emit({ type: 'warning', code: cause.code, message: 'The live application is gone: there is nothing to save before the restore' });
+      return undefined;
+    }
     throw new BackupError('RESTORE_FAILED', `The safety backup failed, so nothing was restored: ${cause.message}`, {
       hint: 'Repair what it names, or restore to a new directory with --target. --without-safety goes on without the possibility to undo.',
       cause: error,

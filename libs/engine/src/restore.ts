@@ -1,32 +1,22 @@
 import { readdir } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
-import { BackupError, printable, systemErrorCode, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
-import { openFsRestore, type Component, type RestoreRun, type RestoreSink } from '@foodsave-backup/component';
-import type { Manifest, ManifestComponent } from '@foodsave-backup/format';
-import type { Repository } from '@foodsave-backup/repository';
+import { BackupError, printable, systemErrorCode } from '@foodsave-backup/kernel';
+import { applyDirectories, openFsRestore, type EntryMeta, type RestoreRun, type RestoreSink } from '@foodsave-backup/component';
+import type { Manifest } from '@foodsave-backup/repository';
 import { restoreLive } from './restore-live.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
-import { openComponent, openRepository, selectComponents, withLease, withScratch } from './opened.ts';
-import type { Command, EngineDeps, RestoredComponent, RestoreResult, RunContext, RunOutcome } from './types.ts';
-
-type Restore = Extract<Command, { command: 'restore' }>;
-
-export interface RestoreJob {
-  deps: EngineDeps;
-  command: Restore;
-  context: RunContext;
-  repository: Repository;
-  manifest: Manifest;
-  source: Source;
-  /** Instances to restore, in the order of the manifest. */
-  instances: readonly string[];
-  scratch: string;
-  result: RestoreResult;
-}
+import { openRepository, recoverInterrupted, selectComponents, withLease, withScratch } from './opened.ts';
+import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
+import type { EngineDeps, Restore, RestoredComponent, RestoreResult, RunContext, RunOutcome } from './types.ts';
 
 export async function restore(deps: EngineDeps, command: Restore, context: RunContext): Promise<RunOutcome> {
   const repository = await openRepository(deps);
-  return withLease(repository, { purpose: 'restore', exclusive: false, readOnly: true }, async () => {
+  const live = command.target === undefined && command.dryRun !== true;
+  const request = live
+    ? { purpose: 'restore-live', exclusive: false, conflicts: ['create', 'restore-live'] }
+    : { purpose: 'restore', exclusive: false, readOnly: true };
+  return withLease(repository, request, async (lease) => {
+    if (live) await recoverInterrupted(deps, context);
     const manifest = await repository.manifests.get(command.name);
     const instances = restorable(manifest, command.components);
     const load = await repository.loadIndex(context.signal);
@@ -34,7 +24,7 @@ export async function restore(deps: EngineDeps, command: Restore, context: RunCo
     await assertPathsExist(manifest, instances, source, command.paths);
     const result: RestoreResult = { name: manifest.name, dryRun: command.dryRun === true, components: {}, failed: [] };
     return withScratch(deps, async (scratch) => {
-      const job: RestoreJob = { deps, command, context, repository, manifest, source, instances, scratch, result };
+      const job: RestoreJob = { deps, command, context, repository, manifest, source, instances, scratch, result, leaseId: lease.id };
       if (command.target === undefined) await restoreLive(job);
       else await restoreToTarget(job, command.target);
       return { status: result.failed.length > 0 ? 'partial' : 'succeeded', result };
@@ -110,6 +100,18 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
     result.components[instance] = await restoreComponent(job, instance, target, progress);
     job.context.emit({ type: 'component.finished', component: instance, status: 'complete' });
   }
+  await applyDirectories(target, await directoriesOf(job));
+}
+
+/** Components share directories; the time of each is set when nothing is written into it any more. */
+async function directoriesOf(job: RestoreJob): Promise<Map<string, EntryMeta>> {
+  const directories = new Map<string, EntryMeta>();
+  for (const instance of job.instances) {
+    for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths)) {
+      if (entry.kind === 'directory') directories.set(entry.path, entry.meta);
+    }
+  }
+  return directories;
 }
 
 async function countOnly(job: RestoreJob, instance: string): Promise<RestoredComponent> {
@@ -122,52 +124,6 @@ async function countOnly(job: RestoreJob, instance: string): Promise<RestoredCom
   return counted;
 }
 
-export function componentOf(job: RestoreJob, instance: string): ManifestComponent {
-  const component = job.manifest.components[instance];
-  if (component === undefined) throw new BackupError('INTERNAL', `The manifest has no ${instance}`);
-  return component;
-}
-
-/** Cumulative figures of a restore. */
-export class RestoreProgress {
-  readonly #job: RestoreJob;
-  readonly #totalBytes: number;
-  readonly #totalFiles: number;
-  #doneBytes = 0;
-  #doneFiles = 0;
-  phase = 'restore';
-
-  constructor(job: RestoreJob, manifest: Manifest) {
-    this.#job = job;
-    const all = job.instances.map((instance) => manifest.components[instance]);
-    this.#totalBytes = all.reduce((sum, c) => sum + (c?.sizeBytes ?? 0), 0);
-    this.#totalFiles = all.reduce((sum, c) => sum + (c?.files ?? 0), 0);
-  }
-
-  add(component: string, current: string, bytes: number, files: number): void {
-    this.#doneBytes += bytes;
-    this.#doneFiles += files;
-    this.#job.context.progress({
-      phase: this.phase,
-      component,
-      current,
-      doneBytes: this.#doneBytes,
-      totalBytes: this.#totalBytes,
-      doneFiles: this.#doneFiles,
-      totalFiles: this.#totalFiles,
-    });
-  }
-
-  /** The content with its bytes counted. */
-  async *count(component: string, path: string, content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const piece of content) {
-      throwIfCancelled(this.#job.context.signal);
-      this.add(component, path, piece.length, 0);
-      yield piece;
-    }
-  }
-}
-
 /** The sink of a configured component; of one that is no longer configured, plain files, which only a target can take. */
 async function openSink(job: RestoreJob, instance: string, run: RestoreRun): Promise<RestoreSink> {
   const component = configured(job, instance);
@@ -178,13 +134,6 @@ async function openSink(job: RestoreJob, instance: string, run: RestoreRun): Pro
     baseDir: job.deps.config.baseDir,
     roots: [],
   });
-}
-
-/** The component as configured now, or `undefined` when it is not (or not with a configuration that opens). */
-export function configured(job: RestoreJob, instance: string): Component | undefined {
-  const spec = job.deps.config.components.find((c) => c.instance === instance);
-  if (spec?.type !== componentOf(job, instance).type) return undefined;
-  return openComponent(job.deps, spec, job.scratch, job.repository.keys.encrypted);
 }
 
 async function restoreComponent(job: RestoreJob, instance: string, target: string, progress: RestoreProgress): Promise<RestoredComponent> {
@@ -209,20 +158,3 @@ async function restoreComponent(job: RestoreJob, instance: string, target: strin
   }
 }
 
-/** Damaged files are listed and left out; the rest goes on. A fault of the target ends the restore. */
-export async function writeEntries(job: RestoreJob, instance: string, sink: RestoreSink, progress: RestoreProgress): Promise<void> {
-  const { context, result } = job;
-  for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths)) {
-    throwIfCancelled(context.signal);
-    const { content } = entry;
-    try {
-      await sink.write(content === undefined ? entry : { ...entry, content: () => progress.count(instance, entry.path, content()) });
-      if (entry.kind === 'file') progress.add(instance, entry.path, 0, 1);
-    } catch (error) {
-      const known = toBackupError(error);
-      if (known.code !== 'DATA_DAMAGED') throw known;
-      result.failed.push({ component: instance, path: entry.path, code: known.code, message: known.message });
-      context.emit({ type: 'warning', component: instance, code: known.code, message: known.message, path: entry.path });
-    }
-  }
-}

@@ -38,6 +38,8 @@ export type Command =
   | { command: 'delete'; name: string }
   | { command: 'undo'; dryRun?: boolean };
 
+export type Restore = Extract<Command, { command: 'restore' }>;
+
 export interface ComponentSpec {
   /** `database:main` */
   instance: string;
@@ -227,7 +229,7 @@ export interface TreeListing {
 
 export interface TreeListingEntry {
   path: string;
-  type: 'file' | 'directory' | 'symlink' | 'component';
+  type: 'file' | 'directory' | 'symlink';
   sizeBytes: number;
   files?: number;
   mode?: number;

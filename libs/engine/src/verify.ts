@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { BackupError, isoTime, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
-import type { Manifest } from '@foodsave-backup/format';
+import type { Manifest } from '@foodsave-backup/repository';
 import { hashOfKey, Marker, missingPacks, type Repository } from '@foodsave-backup/repository';
 import { openRepository, withLease, withScratch } from './opened.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
-import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore.ts';
+import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
 import type { Command, EngineDeps, RunContext, RunOutcome, VerifyResult } from './types.ts';
 
 type Verify = Extract<Command, { command: 'verify' }>;
@@ -146,7 +146,7 @@ async function openRestored(job: ContentJob, instance: string): Promise<void> {
   const { deps, context, repository, manifest, source, scratch } = job;
   const result = { name: manifest.name, dryRun: false, components: {}, failed: [] };
   const command = { command: 'restore' as const, name: manifest.name };
-  const restoreJob: RestoreJob = { deps, command, context: quiet(context), repository, manifest, source, instances: [instance], scratch, result };
+  const restoreJob: RestoreJob = { deps, command, context: quiet(context), repository, manifest, source, instances: [instance], scratch, result, leaseId: '' };
   const component = configured(restoreJob, instance);
   if (component === undefined) {
     job.result.notes.push(`${instance} is not configured any more: its bytes were compared, it was not opened.`);

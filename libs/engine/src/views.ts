@@ -1,4 +1,4 @@
-import type { Manifest } from '@foodsave-backup/format';
+import type { Manifest } from '@foodsave-backup/repository';
 import type { StoredNote, VerificationNote } from '@foodsave-backup/repository';
 import type { RetentionBackup } from '@foodsave-backup/retention';
 import type { BackupComponentView, BackupView, VerificationView } from './types.ts';

@@ -160,11 +160,19 @@ export class ByteReader {
   }
 }
 
-/** The fields of a record, in order. Views, not copies. */
-export function* readFields(bytes: Uint8Array): Generator<[tag: number, value: Buffer]> {
+/** The fields of a record, in order. Views, not copies. `single`: tags that may occur only once. */
+export function* readFields(
+  bytes: Uint8Array,
+  single: readonly number[] = [],
+): Generator<[tag: number, value: Buffer]> {
   const reader = new ByteReader(bytes);
+  const seen = new Set<number>();
   while (reader.remaining > 0) {
     const tag = reader.varint();
+    if (single.includes(tag)) {
+      if (seen.has(tag)) throw malformed(`field ${tag} of a record occurs twice`);
+      seen.add(tag);
+    }
     yield [tag, reader.bytes(reader.varint())];
   }
 }

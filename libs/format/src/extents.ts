@@ -103,7 +103,7 @@ export function decodeExtentNode(bytes: Uint8Array, maxLevel: number = LIMITS.no
   let level: number | undefined;
   let list: ExtentList | undefined;
   const children: ExtentChild[] = [];
-  for (const [tag, value] of readFields(bytes)) {
+  for (const [tag, value] of readFields(bytes, [1, 3])) {
     if (tag === 1) level = numberOf(value);
     else if (tag === 3) list = decodeExtents(value);
     else if (tag === 5) {

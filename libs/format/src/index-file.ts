@@ -43,7 +43,7 @@ function decodePack(record: Uint8Array): IndexedPack {
   let folder: Folder | undefined;
   let size: number | undefined;
   let directory: Buffer | undefined;
-  for (const [tag, value] of readFields(record)) {
+  for (const [tag, value] of readFields(record, [1, 3, 5, 7])) {
     if (tag === 1) hash = idOf(value);
     else if (tag === 3) folder = folderOfCode(numberOf(value));
     else if (tag === 5) size = numberOf(value);

@@ -16,10 +16,31 @@ function checksum(body: Uint8Array, key: Uint8Array | undefined): string {
   return `hmac-sha256:${createHmac('sha256', key).update(body).digest('hex')}`;
 }
 
+const KNOWN_CHECKSUM = /^(?:hmac-)?sha256:/;
 const LAST_LINE = /^ {2}"checksum": "((?:hmac-)?sha256):([0-9a-f]{64})"\n\}\n$/;
 
 /** Longest possible last line, in bytes. */
 const TAIL_BYTES = 110;
+
+/**
+ * The version that a JSON file of this `format` says it has, when it is newer than `known` and that is not an accident:
+ * its checksum matches, or is of a kind that only newer software makes. `key` as for `encodeJsonFile`.
+ */
+export function newerVersionOf(file: Uint8Array, format: string, known: number, key?: Uint8Array): number | undefined {
+  const text = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
+  let value: unknown;
+  try {
+    value = JSON.parse(text.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { format: found, version, checksum: sum } = value as Record<string, unknown>;
+  if (found !== format || typeof version !== 'number' || !(version > known)) return undefined;
+  if (typeof sum !== 'string' || !KNOWN_CHECKSUM.test(sum)) return version;
+  const start = text.lastIndexOf('  "checksum": "');
+  return start >= 0 && checksum(text.subarray(0, start), key) === sum ? version : undefined;
+}
 
 /**
  * Parses a JSON file of the repository. With `verify`, the checksum must be of that kind and match; without it (no key at

@@ -96,6 +96,12 @@ function isPowerOfTwo(n: number): boolean {
   return Number.isSafeInteger(n) && n >= 2 && Number.isInteger(Math.log2(n));
 }
 
+/** RFC 7914 section 2 asks for N < 2^(16 r); the rest bounds what a forged file can make a reader spend. */
+function isCost(N: number, r: number, p: number): boolean {
+  const small = (n: number): boolean => Number.isSafeInteger(n) && n >= 1;
+  return isPowerOfTwo(N) && small(r) && small(p) && p <= 16 && 128 * N * r <= SCRYPT_BYTES_MAX && N < 2 ** (16 * r);
+}
+
 export function parseKeyFile(file: Uint8Array): ParsedKeyFile {
   if (file.length > LIMITS.keyFileBytes) throw malformed('a key file is too large');
   const json = decodeJsonFile(file, { kind: 'sha256' });
@@ -108,9 +114,7 @@ export function parseKeyFile(file: Uint8Array): ParsedKeyFile {
   const strings = [id, createdAt, label, nonce, wrapped, kdf?.salt];
   if (strings.some((s) => typeof s !== 'string') || kdf?.name !== 'scrypt') throw malformed('a key file is incomplete');
   const { N = 0, r = 0, p = 0 } = kdf;
-  if (!isPowerOfTwo(N) || !Number.isSafeInteger(r) || r < 1 || !Number.isSafeInteger(p) || p < 1 || p > 16 || 128 * N * r > SCRYPT_BYTES_MAX) {
-    throw malformed('the cost of a key file is out of range');
-  }
+  if (!isCost(N, r, p)) throw malformed('the cost of a key file is out of range');
   return {
     id: id as string,
     createdAt: createdAt as string,

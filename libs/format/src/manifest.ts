@@ -1,7 +1,7 @@
 import { BackupError } from '@foodsave-backup/kernel';
 import { malformed } from './bytes.ts';
 import { OBJECT_KIND, type Folder } from './header.ts';
-import { decodeJsonFile, encodeJsonFile } from './json-file.ts';
+import { decodeJsonFile, encodeJsonFile, newerVersionOf } from './json-file.ts';
 import type { RepositoryKeys } from './keys.ts';
 import { FORMAT_VERSION, LIMITS } from './limits.ts';
 import { openObject, sealObject } from './seal.ts';
@@ -89,8 +89,14 @@ export function encodeManifest(keys: RepositoryKeys, manifest: Manifest, salt: U
 /** Checks the checksum, opens the private part and checks the types of what the software relies on. */
 export function decodeManifest(keys: RepositoryKeys, file: Uint8Array): Manifest {
   if (file.length > LIMITS.manifestBytes) throw malformed('a manifest is too large');
-  assertVersion(decodeJsonFile(file, undefined));
+  const newer = newerVersionOf(file, FORMAT, FORMAT_VERSION, keys.encrypted ? keys.manifestKey : undefined);
+  if (newer !== undefined) {
+    throw new BackupError('FORMAT_TOO_NEW', `A manifest has version ${newer}; this software knows ${FORMAT_VERSION}`, {
+      hint: 'Update this software.',
+    });
+  }
   const json = decodeJsonFile(file, keys.encrypted ? { kind: 'hmac-sha256', key: keys.manifestKey } : { kind: 'sha256' });
+  if (json['format'] !== FORMAT || json['version'] !== FORMAT_VERSION) throw malformed('it is not a manifest');
   if (json['repositoryId'] !== keys.repositoryId.toString('hex')) throw malformed('it belongs to another repository');
   const { components: folders, private: hidden, format: _format, version: _version, ...open } = json;
   const secret = keys.encrypted ? openPrivate(keys, hidden) : hidden;
@@ -101,15 +107,12 @@ export function decodeManifest(keys: RepositoryKeys, file: Uint8Array): Manifest
 
 function openPrivate(keys: RepositoryKeys, hidden: unknown): unknown {
   if (typeof hidden !== 'string') throw malformed('its private part is missing');
-  return JSON.parse(Buffer.from(openObject(keys, OBJECT_KIND.manifest, Buffer.from(hidden, 'base64'))).toString('utf8'));
-}
-
-function assertVersion(json: Record<string, unknown>): void {
-  if (json['format'] !== FORMAT) throw malformed('it is not a manifest');
-  if (json['version'] === FORMAT_VERSION) return;
-  throw new BackupError('FORMAT_TOO_NEW', `A manifest has version ${String(json['version'])}; this software knows ${FORMAT_VERSION}`, {
-    hint: 'Update this software.',
-  });
+  const content = openObject(keys, OBJECT_KIND.manifest, Buffer.from(hidden, 'base64'));
+  try {
+    return JSON.parse(Buffer.from(content).toString('utf8'));
+  } catch {
+    throw malformed('its private part is not valid JSON');
+  }
 }
 
 function assertManifest(m: Manifest): void {
@@ -121,10 +124,14 @@ function assertManifest(m: Manifest): void {
     Array.isArray(m.tags) &&
     Array.isArray(m.folders) &&
     (m.status === 'complete' || m.status === 'partial') &&
-    typeof m.components === 'object' &&
+    isObject(m.components) &&
     Object.values(m.components).every(isComponent) &&
     !Number.isNaN(Date.parse(m.createdAt));
   if (!ok) throw malformed('a property of a manifest is missing or of the wrong type');
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isComponent(value: unknown): boolean {
@@ -136,7 +143,7 @@ function isComponent(value: unknown): boolean {
     (c.status === 'complete' || c.status === 'failed') &&
     typeof c.files === 'number' &&
     typeof c.sizeBytes === 'number' &&
-    typeof c.facts === 'object' &&
+    isObject(c.facts) &&
     (c.status === 'failed' || (typeof c.root === 'string' && /^[0-9a-f]{64}$/.test(c.root)))
   );
 }

@@ -125,7 +125,7 @@ function decodeFrames(value: Uint8Array): Frame[] {
 
 function decodeBlob(record: Uint8Array): BlobEntry {
   const blob: Partial<BlobEntry> = {};
-  for (const [tag, value] of readFields(record)) {
+  for (const [tag, value] of readFields(record, [1, 3, 5, 7, 9])) {
     if (tag === 1) blob.kind = blobKindOf(numberOf(value));
     else if (tag === 3) blob.id = idOf(value);
     else if (tag === 5) blob.offset = numberOf(value);
@@ -163,6 +163,7 @@ export function readFooter(footer: Uint8Array, packBytes: number): { offset: num
   if (bytes.length !== FOOTER_BYTES || !bytes.subarray(8).equals(FOOTER_MAGIC) || bytes.readUInt32LE(4) !== 0) {
     throw malformed('a pack has no valid end');
   }
+  if (packBytes > LIMITS.packBytes) throw malformed('a pack is too large');
   const length = bytes.readUInt32LE(0);
   const offset = packBytes - FOOTER_BYTES - length;
   if (offset < HEADER_BYTES) throw malformed('a pack is shorter than its directory');

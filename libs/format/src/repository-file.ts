@@ -1,6 +1,6 @@
 import { BackupError } from '@foodsave-backup/kernel';
 import { malformed } from './bytes.ts';
-import { decodeJsonFile, encodeJsonFile } from './json-file.ts';
+import { decodeJsonFile, encodeJsonFile, newerVersionOf } from './json-file.ts';
 import { FORMAT_VERSION } from './limits.ts';
 
 const FORMAT = 'foodsave-backup repository';
@@ -24,11 +24,14 @@ export function encodeRepositoryFile(info: RepositoryInfo): Buffer {
   });
 }
 
-/** Throws FORMAT_TOO_NEW before anything else is judged, so that a newer layout is never called damaged. */
+/**
+ * A newer layout is FORMAT_TOO_NEW, never damage, even when its checksum is of an unknown kind; a version that only a flipped
+ * bit made newer is DATA_DAMAGED, so that the other copy is used.
+ */
 export function decodeRepositoryFile(file: Uint8Array): RepositoryInfo {
-  const loose = parseLoosely(file);
-  if (loose?.['format'] === FORMAT && typeof loose['version'] === 'number' && loose['version'] > FORMAT_VERSION) {
-    throw new BackupError('FORMAT_TOO_NEW', `The repository has format version ${loose['version']}; this software knows ${FORMAT_VERSION}`, {
+  const newer = newerVersionOf(file, FORMAT, FORMAT_VERSION);
+  if (newer !== undefined) {
+    throw new BackupError('FORMAT_TOO_NEW', `The repository has format version ${newer}; this software knows ${FORMAT_VERSION}`, {
       hint: 'Update this software. Nothing was changed.',
     });
   }
@@ -43,13 +46,4 @@ export function decodeRepositoryFile(file: Uint8Array): RepositoryInfo {
     });
   }
   return { id, createdAt, encrypted: encryption === 'aes-256-gcm' };
-}
-
-function parseLoosely(file: Uint8Array): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(file).toString('utf8'));
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -42,6 +42,8 @@ export interface DirectoryEntry extends EntryBase {
   /** Files and bytes below it. */
   files?: number;
   bytes?: number;
+  /** Only a place on the way to what was captured: its mode and time mean nothing. */
+  implied?: boolean;
 }
 
 export interface LinkEntry extends EntryBase {
@@ -69,7 +71,7 @@ export function encodeEntry(entry: TreeEntry): Buffer {
   if (entry.uid !== undefined) w.numberField(2, entry.uid);
   if (entry.gid !== undefined) w.numberField(4, entry.gid);
   if (entry.ctimeNs !== undefined) w.zigzagField(8, entry.ctimeNs);
-  if (entry.inode !== undefined) w.zigzagField(10, entry.inode);
+  if (entry.inode !== undefined) w.zigzagField(10, BigInt.asIntN(64, entry.inode));
   switch (entry.type) {
     case 'file':
       w.numberField(9, entry.size).field(11, entry.sha256);
@@ -82,6 +84,7 @@ export function encodeEntry(entry: TreeEntry): Buffer {
       w.field(17, entry.tree);
       if (entry.files !== undefined) w.numberField(14, entry.files);
       if (entry.bytes !== undefined) w.numberField(16, entry.bytes);
+      if (entry.implied === true) w.numberField(18, 1);
       break;
     case 'symlink':
       w.field(19, entry.target);
@@ -108,7 +111,7 @@ export function decodeTreeNode(bytes: Uint8Array): TreeNode {
   let kind: number | undefined;
   const entries: TreeEntry[] = [];
   const children: TreeChild[] = [];
-  for (const [tag, value] of readFields(bytes)) {
+  for (const [tag, value] of readFields(bytes, [1])) {
     if (tag === 1) kind = numberOf(value);
     else if (tag === 3) {
       const entry = decodeEntry(value);
@@ -127,7 +130,7 @@ export function decodeTreeNode(bytes: Uint8Array): TreeNode {
 
 type Fields = Map<number, Buffer>;
 
-const ENTRY_TAGS = new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19]);
+const ENTRY_TAGS = new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
 
 function decodeEntry(record: Uint8Array): TreeEntry {
   const fields: Fields = new Map();
@@ -148,7 +151,7 @@ function decodeEntry(record: Uint8Array): TreeEntry {
   if (uid) base.uid = numberOf(uid);
   if (gid) base.gid = numberOf(gid);
   if (ctime) base.ctimeNs = zigzagOf(ctime);
-  if (inode) base.inode = zigzagOf(inode);
+  if (inode) base.inode = BigInt.asUintN(64, zigzagOf(inode));
   const type = numberOf(required(fields, 3));
   if (type === TYPE_CODE.file) return decodeFile(base, fields);
   if (type === TYPE_CODE.symlink) return { ...base, type: 'symlink', target: required(fields, 19) };
@@ -158,6 +161,7 @@ function decodeEntry(record: Uint8Array): TreeEntry {
   const bytes = fields.get(16);
   if (files) entry.files = numberOf(files);
   if (bytes) entry.bytes = numberOf(bytes);
+  if (fields.has(18)) entry.implied = true;
   return entry;
 }
 

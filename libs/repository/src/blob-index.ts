@@ -14,6 +14,8 @@ export interface BlobLocation {
 /** Where each blob lies: the union of all index files, in memory. Keys are the ids as latin1 strings, which V8 keeps one byte a character. */
 export class BlobIndex {
   readonly #blobs = new Map<string, BlobLocation>();
+  /** Further places of the few blobs that lie in more than one pack. */
+  readonly #copies = new Map<string, BlobLocation[]>();
   readonly #packs = new Map<string, PackRef>();
   readonly #contents = new Map<string, BlobEntry[]>();
 
@@ -26,6 +28,7 @@ export class BlobIndex {
     for (const blob of pack.blobs) {
       const id = blob.id.toString('latin1');
       if (!this.#blobs.has(id)) this.#blobs.set(id, { pack: ref, blob });
+      else this.#copies.set(id, [...(this.#copies.get(id) ?? []), { pack: ref, blob }]);
     }
   }
 
@@ -35,22 +38,21 @@ export class BlobIndex {
     const blobs = this.#contents.get(key) ?? [];
     this.#packs.delete(key);
     this.#contents.delete(key);
-    const lost = new Set<string>();
-    for (const blob of blobs) {
-      const id = blob.id.toString('latin1');
-      if (this.#blobs.get(id)?.pack.hash.equals(hash) !== true) continue;
-      this.#blobs.delete(id);
-      lost.add(id);
+    for (const { id } of blobs) {
+      const name = id.toString('latin1');
+      const [first, ...copies] = this.all(id).filter(({ pack }) => !pack.hash.equals(hash));
+      if (first === undefined) this.#blobs.delete(name);
+      else this.#blobs.set(name, first);
+      if (copies.length === 0) this.#copies.delete(name);
+      else this.#copies.set(name, copies);
     }
-    if (lost.size === 0) return;
-    for (const [packKey, others] of this.#contents) {
-      const pack = this.#packs.get(packKey);
-      if (pack === undefined) continue;
-      for (const blob of others) {
-        const id = blob.id.toString('latin1');
-        if (lost.has(id) && !this.#blobs.has(id)) this.#blobs.set(id, { pack, blob });
-      }
-    }
+  }
+
+  /** Every place of a blob; either is good. */
+  all(id: Uint8Array): BlobLocation[] {
+    const first = this.get(id);
+    if (first === undefined) return [];
+    return [first, ...(this.#copies.get(Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1')) ?? [])];
   }
 
   get(id: Uint8Array): BlobLocation | undefined {

@@ -47,9 +47,22 @@ export class BlobReader {
     return this.readRange(id, 0, blobLength(blob));
   }
 
-  /** Bytes `[offset, offset + length)` of a blob. Throws DATA_DAMAGED, naming the pack. */
+  /** Bytes `[offset, offset + length)` of a blob, from any pack that holds it. Throws DATA_DAMAGED, naming the first pack. */
   async readRange(id: Uint8Array, offset: number, length: number): Promise<Uint8Array> {
-    const { pack, blob } = this.locate(id);
+    const first = this.locate(id);
+    try {
+      return await this.#readFrom(first, offset, length);
+    } catch (error) {
+      if (toBackupError(error).code !== 'DATA_DAMAGED') throw error;
+      for (const other of this.#index.all(id).slice(1)) {
+        const bytes = await this.#readFrom(other, offset, length).catch(() => undefined);
+        if (bytes !== undefined) return bytes;
+      }
+      throw error;
+    }
+  }
+
+  async #readFrom({ pack, blob }: BlobLocation, offset: number, length: number): Promise<Uint8Array> {
     const parts: Uint8Array[] = [];
     let at = 0;
     let needed: number | undefined;
@@ -116,7 +129,8 @@ export class BlobReader {
       }
     } catch (error) {
       const cause = toBackupError(error);
-      if (cause.code === 'CANCELLED' || cause.code === 'FORMAT_TOO_NEW') throw cause;
+      // Also a version that is too new: that of the repository is known, so that here it can only be a flipped bit.
+      if (cause.code === 'CANCELLED') throw cause;
       throw new BackupError('DATA_DAMAGED', `Pack ${key} cannot be read: ${cause.message}`, {
         hint: 'Run "check --read-data" to see which backups and files are affected.',
         cause: error,

@@ -1,5 +1,5 @@
 import { BackupError, toBackupError } from '@foodsave-backup/kernel';
-import { blobId, BLOB_KIND, FOLDERS, HEADER_BYTES, openDirectory, openFrame, packKey, readFooter, sha256, FOOTER_BYTES } from '@foodsave-backup/format';
+import { blobId, BLOB_KIND, FOLDERS, HEADER_BYTES, openDirectory, openFrame, packKey, parseKeyFile, readFooter, sha256, FOOTER_BYTES } from '@foodsave-backup/format';
 import { hashOfKey, packObjectKey } from './layout.ts';
 import { Marker, unusedPacks } from './reachable.ts';
 import type { Repository } from './repository.ts';
@@ -43,6 +43,7 @@ export interface CheckOptions {
 export async function checkRepository(repository: Repository, options: CheckOptions): Promise<CheckReport> {
   const damaged: Damage[] = [];
   await checkTwins(repository, damaged);
+  await checkKeyFiles(repository, damaged);
   const listing = await repository.manifests.list(options.signal);
   for (const { name, reason } of listing.damaged) damaged.push({ kind: 'manifest', what: name, reason, backup: name });
   for (const { name, missing } of listing.repairable) {
@@ -102,6 +103,17 @@ async function checkTwins(repository: Repository, damaged: Damage[]): Promise<vo
     if (a === undefined && first !== 'repository.json') continue;
     const kind = first === 'repository.json' ? 'repository' : 'manifest';
     damaged.push({ kind, what: b === undefined ? second : first, reason: 'its two copies differ or one is missing' });
+  }
+}
+
+/** The form and the checksum of every key file: a damaged one may be the only one that a person has the secret of. */
+async function checkKeyFiles({ storage }: Repository, damaged: Damage[]): Promise<void> {
+  for await (const { key } of storage.list('keys/')) {
+    try {
+      parseKeyFile(await storage.get(key));
+    } catch (error) {
+      damaged.push({ kind: 'repository', what: key, reason: toBackupError(error).message });
+    }
   }
 }
 

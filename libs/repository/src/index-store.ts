@@ -29,6 +29,8 @@ export interface IndexLoad {
   files: string[];
   /** Index files that could not be read, with the reason. Their packs were read instead. */
   damaged: { key: string; reason: string }[];
+  /** Packs that no readable index file names. They are in `index`; whoever relies on them names them in an index file. */
+  unindexed: IndexedPack[];
 }
 
 /** Reads, writes and rebuilds the files under `index/`. */
@@ -41,7 +43,7 @@ export class IndexStore {
     this.#keys = keys;
   }
 
-  /** Every index file; where one is damaged, or none exists, the packs that no readable index names are read themselves. */
+  /** Every index file, and the packs that none of them names: what is left of a lost index file or of a crash. */
   async load(signal?: AbortSignal): Promise<IndexLoad> {
     for (let attempt = 0; ; attempt++) {
       const loaded = await this.#loadOnce(signal);
@@ -80,28 +82,23 @@ export class IndexStore {
         damaged.push({ key: object.key, reason: known.message });
       }
     }
-    if (damaged.length > 0 || files.length === 0) await this.#addUnindexed(index, signal);
-    return { index, files, damaged };
-  }
-
-  async #addUnindexed(index: BlobIndex, signal: AbortSignal | undefined): Promise<void> {
-    for await (const pack of this.scanPacks(signal)) {
-      if (pack.pack !== undefined) index.addPack(pack.pack);
+    const unindexed: IndexedPack[] = [];
+    for await (const pack of this.#unindexed(index, signal)) {
+      index.addPack(pack);
+      unindexed.push(pack);
     }
+    return { index, files, damaged, unindexed };
   }
 
-  /** The directory of every pack on the storage, read from the packs themselves. */
-  async *scanPacks(signal?: AbortSignal): AsyncGenerator<{ key: string; pack?: IndexedPack; reason?: string }> {
+  /** What packs say of themselves that `index` does not know. One that cannot be read holds nothing. */
+  async *#unindexed(index: BlobIndex, signal: AbortSignal | undefined): AsyncGenerator<IndexedPack> {
     for (const folder of FOLDERS) {
       for await (const object of this.#storage.list(`${folder}/`)) {
         const hash = hashOfKey(object.key);
-        if (hash === undefined) continue;
+        if (hash === undefined || index.hasPack(hash)) continue;
         signal?.throwIfAborted();
-        try {
-          yield { key: object.key, pack: await this.readPackDirectory(folder, hash, object.size) };
-        } catch (error) {
-          yield { key: object.key, reason: toBackupError(error).message };
-        }
+        const pack = await this.readPackDirectory(folder, hash, object.size).catch(() => undefined);
+        if (pack !== undefined) yield pack;
       }
     }
   }

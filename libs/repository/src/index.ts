@@ -13,3 +13,13 @@ export { prunePacks, type PruneReport } from './prune.ts';
 export { Marker, type Missing } from './reachable.ts';
 export type { PageSource } from './paged-writer.ts';
 export { packObjectKey, hashOfKey } from './layout.ts';
+export {
+  FOLDERS,
+  folderOfType,
+  type FileEntry,
+  type Folder,
+  type Manifest,
+  type ManifestComponent,
+  type TreeEntry,
+  type TreeMeta,
+} from '@foodsave-backup/format';

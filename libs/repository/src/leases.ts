@@ -28,6 +28,10 @@ export interface LeaseRequest {
   purpose: string;
   /** Alone, or beside other shared ones. */
   exclusive: boolean;
+  /** Purposes of shared leases that this one cannot stand beside; those name it too, as either may come first. */
+  conflicts?: readonly string[];
+  /** A lease of this very run, which is no conflict. */
+  besideOwn?: string;
   /** How long to wait for others, in ms. */
   waitMs: number;
   /** A reader of a read-only medium goes on without a lease. */
@@ -52,16 +56,18 @@ export class LeaseStore {
     const deadline = this.#clock.monotonic() + request.waitMs;
     for (;;) {
       const id = newId(this.#clock);
+      let rival: LeaseFile | undefined;
       try {
         await this.#write(id, request, new Date(this.#clock.now()).toISOString());
+        rival = await this.#rival(id, request);
       } catch (error) {
         const refused = error instanceof BackupError && error.code === 'REPOSITORY_NOT_WRITABLE';
         if (refused && request.readOnly === true) return { id, release: () => Promise.resolve() };
+        await this.#remove(id);
         throw error;
       }
-      const rival = await this.#rival(id, request);
       if (rival === undefined) return this.#hold(id, request);
-      await this.#storage.delete(`locks/${id}.json`);
+      await this.#remove(id);
       if (this.#clock.monotonic() >= deadline) throw locked(rival);
       await this.#clock.sleep(RETRY_MS * (0.5 + Math.random()));
     }
@@ -69,16 +75,32 @@ export class LeaseStore {
 
   #hold(id: string, request: LeaseRequest): Lease {
     const createdAt = new Date(this.#clock.now()).toISOString();
+    let renewal: Promise<unknown> = Promise.resolve();
     // A renewal that fails is tried again at the next tick; the lease is long enough for several.
-    const timer = setInterval(() => void this.#write(id, request, createdAt).catch(() => undefined), RENEW_MS);
+    const timer = setInterval(() => {
+      renewal = this.#write(id, request, createdAt).catch(() => undefined);
+    }, RENEW_MS);
     timer.unref();
     return {
       id,
       release: async () => {
         clearInterval(timer);
-        await this.#storage.delete(`locks/${id}.json`).catch(() => undefined);
+        // One that is under way would put the lease back after it was removed.
+        await renewal;
+        await this.#remove(id);
       },
     };
+  }
+
+  /** As long as this process lives, others take its lease for a live one: a removal that fails is tried again until it works. */
+  async #remove(id: string): Promise<void> {
+    const remove = (): Promise<void> => this.#storage.delete(`locks/${id}.json`);
+    try {
+      await remove();
+    } catch {
+      const timer = setInterval(() => void remove().then(() => clearInterval(timer), () => undefined), RENEW_MS);
+      timer.unref();
+    }
   }
 
   async #write(id: string, request: LeaseRequest, createdAt: string): Promise<void> {
@@ -99,21 +121,29 @@ export class LeaseStore {
   async #rival(ownId: string, request: LeaseRequest): Promise<LeaseFile | undefined> {
     for await (const object of this.#storage.list('locks/')) {
       const lease = await this.#read(object.key);
-      if (lease === undefined || lease.id === ownId) continue;
+      if (lease === undefined || lease.id === ownId || lease.id === request.besideOwn) continue;
       if (this.#isDead(lease)) {
         await this.#storage.delete(object.key);
         continue;
       }
-      if (request.exclusive || lease.exclusive) return lease;
+      if (request.exclusive || lease.exclusive || request.conflicts?.includes(lease.purpose) === true) return lease;
     }
     return undefined;
   }
 
-  /** An unreadable lease is none: it is small, and written in one piece. */
+  /** A malformed lease is none: it is small, and written in one piece. One that cannot be read may be anyone's, and throws. */
   async #read(key: string): Promise<LeaseFile | undefined> {
+    let bytes: Uint8Array;
     try {
-      const lease = JSON.parse(Buffer.from(await this.#storage.get(key)).toString('utf8')) as Partial<LeaseFile>;
-      return lease.format === FORMAT && lease.owner !== undefined ? (lease as LeaseFile) : undefined;
+      bytes = await this.#storage.get(key);
+    } catch (error) {
+      if ((await this.#storage.stat(key)) === undefined) return undefined;
+      throw error;
+    }
+    try {
+      const lease = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<LeaseFile> | null;
+      const { format, owner } = lease ?? {};
+      return format === FORMAT && typeof owner === 'object' ? (lease as LeaseFile) : undefined;
     } catch {
       return undefined;
     }
@@ -122,7 +152,7 @@ export class LeaseStore {
   #isDead(lease: LeaseFile): boolean {
     const alive = this.#storage.capabilities.localToMachine ? isAlive(lease.owner) : undefined;
     if (alive !== undefined) return !alive;
-    return Date.parse(lease.expiresAt) < this.#clock.now();
+    return !(Date.parse(lease.expiresAt) >= this.#clock.now());
   }
 
   /** Whether someone who is alive holds a lease for this purpose. */

@@ -4,6 +4,7 @@ import { FOLDERS } from '@foodsave-backup/format';
 import { hashOfKey, packObjectKey } from './layout.ts';
 import { Marker } from './reachable.ts';
 import type { Repository } from './repository.ts';
+import { missingPacks } from './session.ts';
 
 export interface PruneReport {
   /** Packs deleted, or that would be. */
@@ -25,6 +26,11 @@ export async function prunePacks(
   const listing = await repository.manifests.list(options.signal);
   if (listing.damaged.length > 0) throw blocked(`the manifest of "${listing.damaged[0]?.name ?? ''}" cannot be read`);
   const load = await repository.loadIndex(options.signal);
+  // A blob that lies in a lost pack and in a good one is needed from the good one.
+  for (const key of await missingPacks(repository, load.index)) {
+    const hash = hashOfKey(key);
+    if (hash !== undefined) load.index.removePack(hash);
+  }
   const { blobs } = repository.reader(load);
   const marker = new Marker(repository, load.index, blobs);
   for (const manifest of [...listing.manifests, ...listing.unconfirmed]) {

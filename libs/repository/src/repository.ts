@@ -82,11 +82,14 @@ export class Repository {
       const keyInfo = { id: keyId, createdAt: info.createdAt, label: options.keyLabel };
       await storage.put(keyFileKey(keyId), await wrapMasterKey(master, options.secret, info.id, keyInfo));
     }
-    await Repository.#putRecovery(storage, options.recoveryFiles);
     const file = encodeRepositoryFile(info);
     await storage.put(REPOSITORY_COPY_KEY, file, { ifAbsent: true });
     const first = await storage.put(REPOSITORY_KEY, file, { ifAbsent: true });
-    if (!first) throw new BackupError('REPOSITORY_EXISTS', `${storage.location} was just made a repository by someone else`);
+    if (!first && Buffer.compare(await storage.get(REPOSITORY_KEY), file) !== 0) {
+      throw new BackupError('REPOSITORY_EXISTS', `${storage.location} was just made a repository by someone else`);
+    }
+    // Last: a crash before leaves a repository without them, which the next backup mends, and not a foreign directory.
+    await Repository.#putRecovery(storage, options.recoveryFiles);
     return new Repository(storage, info, new RepositoryKeys(id, master), options.clock);
   }
 
@@ -118,6 +121,7 @@ export class Repository {
   /** `repository.json`, from either copy. */
   static async readInfo(storage: StorageBackend): Promise<RepositoryInfo> {
     let damage: BackupError | undefined;
+    let unreadable: BackupError | undefined;
     for (const key of [REPOSITORY_KEY, REPOSITORY_COPY_KEY]) {
       try {
         return decodeRepositoryFile(await storage.get(key));
@@ -125,6 +129,7 @@ export class Repository {
         if (isAbsent(error)) continue;
         const known = toBackupError(error);
         if (known.code === 'FORMAT_TOO_NEW') throw known;
+        if (known.code !== 'DATA_DAMAGED') unreadable = known;
         damage = known;
       }
     }
@@ -133,6 +138,7 @@ export class Repository {
         hint: 'Check the path, or make one with "init". "create" makes one when the directory is missing or empty.',
       });
     }
+    if (unreadable !== undefined) throw unreadable;
     throw new BackupError('REPOSITORY_DAMAGED', `Both copies of repository.json at ${storage.location} are damaged: ${damage.message}`, {
       hint: 'Restore repository.json from a copy of the repository; it never changes.',
       cause: damage,
@@ -164,8 +170,10 @@ export class Repository {
     });
   }
 
-  /** Writes the recovery files where they are missing or differ. */
+  /** Writes the recovery files and the copies of repository.json where they are missing or differ. */
   async renewRecovery(files: Readonly<Record<string, Uint8Array>>): Promise<void> {
+    const info = encodeRepositoryFile(this.info);
+    files = { ...files, [REPOSITORY_COPY_KEY]: info, [REPOSITORY_KEY]: info };
     for (const [name, bytes] of Object.entries(files)) {
       const stat = await this.storage.stat(name);
       if (stat?.size === bytes.length && Buffer.compare(await this.storage.get(name), bytes) === 0) continue;

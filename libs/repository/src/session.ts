@@ -56,6 +56,7 @@ export class BackupSession {
   readonly #reader: BlobReader;
   readonly #trees: TreeReader;
   readonly #lossy: boolean;
+  readonly #unindexed: readonly IndexedPack[];
   /** Packs that the index names and that are gone; what they held is stored again. */
   readonly missing: readonly string[];
 
@@ -67,6 +68,7 @@ export class BackupSession {
     this.#trees = trees;
     this.missing = missing;
     this.#lossy = missing.length > 0;
+    this.#unindexed = load.unindexed;
     this.blobs = new BlobWriter(repository.storage, repository.keys, load.index, compressionLevel);
   }
 
@@ -131,8 +133,16 @@ export class BackupSession {
     }
   }
 
+  /** Names the new packs, and those that this backup may rely on and that no index file names yet. */
   async writeIndex(): Promise<void> {
-    await this.repository.indexStore.write(this.blobs.writtenPacks);
+    for (const { folder, hash, size } of this.#unindexed) {
+      const key = packObjectKey(folder, hash);
+      if ((await this.repository.storage.stat(key))?.size === size) continue;
+      throw new BackupError('VERIFICATION_FAILED', `${key} went away while the backup was made`, {
+        hint: 'Another process removed what it had just written. No backup was recorded. Run it again.',
+      });
+    }
+    await this.repository.indexStore.write([...this.#unindexed, ...this.blobs.writtenPacks]);
   }
 }
 

@@ -65,7 +65,7 @@ export class StreamWriter {
     }
     if (size <= SMALL_FILE_BYTES) return this.#saveSmall(Buffer.from(buffer.subarray(start, end)));
     while (end > start) start += await this.#chunk(buffer.subarray(start, end), true, extents);
-    const place = saveExtentTree(this.#blobs, this.#tally, { unit: 1, extents }, size);
+    const place = heard(saveExtentTree(this.#blobs, this.#tally, { unit: 1, extents }, size));
     return { size, sha256: hasher.digest(), place };
   }
 
@@ -73,7 +73,7 @@ export class StreamWriter {
     const digest = sha256(content);
     const place =
       content.length === 0 ? Promise.resolve({}) : this.#solid.add(content, digest).then((extents) => ({ extents }));
-    return { size: content.length, sha256: digest, place };
+    return { size: content.length, sha256: digest, place: heard(place) };
   }
 
   async #chunk(data: Buffer, last: boolean, extents: Extent[]): Promise<number> {
@@ -94,4 +94,10 @@ export class StreamWriter {
   async flush(): Promise<void> {
     await this.#solid.flush();
   }
+}
+
+/** A failure is seen by whoever awaits the place; until someone does, it must not count as unhandled. */
+function heard<T>(place: Promise<T>): Promise<T> {
+  place.catch(() => undefined);
+  return place;
 }

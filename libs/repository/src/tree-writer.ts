@@ -33,6 +33,7 @@ interface OpenDirectory {
   slots: Slot[];
   files: number;
   bytes: number;
+  implied: boolean;
 }
 
 const ROOT_META: TreeMeta = { mode: 0o755, mtimeNs: 0n };
@@ -44,7 +45,7 @@ const ROOT_META: TreeMeta = { mode: 0o755, mtimeNs: 0n };
 export class TreeWriter {
   readonly #blobs: BlobWriter;
   readonly #tally: Tally;
-  readonly #stack: OpenDirectory[] = [{ name: Buffer.alloc(0), meta: ROOT_META, slots: [], files: 0, bytes: 0 }];
+  readonly #stack: OpenDirectory[] = [{ name: Buffer.alloc(0), meta: ROOT_META, slots: [], files: 0, bytes: 0, implied: true }];
 
   constructor(blobs: BlobWriter, tally: Tally) {
     this.#blobs = blobs;
@@ -54,7 +55,7 @@ export class TreeWriter {
   addDirectory(path: readonly Buffer[], meta: TreeMeta): void {
     const [parents, name] = split(path);
     this.#enter(parents);
-    this.#stack.push({ name, meta, slots: [], files: 0, bytes: 0 });
+    this.#stack.push({ name, meta, slots: [], files: 0, bytes: 0, implied: false });
   }
 
   addFile(path: readonly Buffer[], file: NewFile): void {
@@ -89,7 +90,7 @@ export class TreeWriter {
     }
     while (this.#stack.length > depth + 1) this.#leave();
     for (; depth < parents.length; depth++) {
-      this.#stack.push({ name: parents[depth] as Buffer, meta: ROOT_META, slots: [], files: 0, bytes: 0 });
+      this.#stack.push({ name: parents[depth] as Buffer, meta: ROOT_META, slots: [], files: 0, bytes: 0, implied: true });
     }
     const top = this.#stack.at(-1);
     assert(top !== undefined, 'a tree has a root');
@@ -102,9 +103,9 @@ export class TreeWriter {
     assert(left !== undefined && parent !== undefined, 'the root is not left');
     parent.files += left.files;
     parent.bytes += left.bytes;
-    const { name, meta, files, bytes } = left;
+    const { name, meta, files, bytes, implied } = left;
     const encoded = this.#write(left).then((tree) => {
-      const entry: DirectoryEntry = { ...meta, type: 'directory', name, tree, files, bytes };
+      const entry: DirectoryEntry = { ...meta, type: 'directory', name, tree, files, bytes, ...(implied ? { implied } : {}) };
       return encodeEntry(entry);
     });
     this.#push(parent, name, encoded);

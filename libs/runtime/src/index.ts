@@ -1,4 +1,6 @@
 export * from './config/index.ts';
-export { openEngine, type OpenEngineOptions } from './open-engine.ts';
+export { Run, RunManager } from '@foodsave-backup/engine';
+export { engineDeps, openEngine, type OpenEngineOptions } from './open-engine.ts';
 export { forkedExecute, type ConfigSource } from './forked.ts';
 export { softwareVersion } from './version.ts';
+export type { SameBodies } from './bodies.ts';

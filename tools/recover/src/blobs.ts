@@ -51,7 +51,7 @@ export class Blobs {
   onPack: (name: string) => void = () => undefined;
   private readonly note: (text: string) => void;
   private readonly copies = new Map<string, Copy | Copy[]>();
-  private readonly blobs = new Cache<Blob>(BLOB_CACHE, () => 1);
+  private readonly blobs = new Cache<{ record: Buffer; blob: Blob }>(BLOB_CACHE, () => 1);
   private readonly frames = new Cache<Buffer>(FRAME_CACHE, (bytes) => bytes.length);
   private scanned = false;
 
@@ -75,9 +75,7 @@ export class Blobs {
 
   /** The record of a blob of one of these kinds, its id recomputed. */
   describe(id: Buffer, kinds: readonly number[]): Blob {
-    const key = id.toString('latin1');
-    const blob = this.blobs.get(key) ?? this.firstGood(id, (copy) => readBlob(copy.record, this.keys));
-    this.blobs.set(key, blob);
+    const blob = this.blobs.get(id.toString('latin1'))?.blob ?? this.firstGood(id, (copy) => this.parsed(id, copy));
     if (!kinds.includes(blob.kind))
       throw new Damage(`blob ${short(id)} is of kind ${blob.kind}, which does not belong here`);
     return blob;
@@ -92,7 +90,7 @@ export class Blobs {
     const key = `${id.toString('latin1')}${number}`;
     const cached = this.frames.get(key);
     if (cached) return cached;
-    const bytes = this.firstGood(id, (copy) => this.readFrame(copy, number));
+    const bytes = this.firstGood(id, (copy) => this.readFrame(id, copy, number));
     this.frames.set(key, bytes);
     return bytes;
   }
@@ -159,8 +157,17 @@ export class Blobs {
     }
   }
 
-  private readFrame(copy: Copy, number: number): Buffer {
+  private parsed(id: Buffer, copy: Copy): Blob {
+    const key = id.toString('latin1');
+    const cached = this.blobs.get(key);
+    if (cached?.record === copy.record) return cached.blob;
     const blob = readBlob(copy.record, this.keys);
+    this.blobs.set(key, { record: copy.record, blob });
+    return blob;
+  }
+
+  private readFrame(id: Buffer, copy: Copy, number: number): Buffer {
+    const blob = this.parsed(id, copy);
     const frame = blob.frames[number];
     if (!frame) throw new Damage(`blob ${short(blob.id)} lacks frame ${number}`);
     this.onPack(copy.pack);

@@ -46,7 +46,12 @@ export function parseJson(bytes: Buffer, what: string): Json {
  * Checks the checksum line at the end of a JSON file, which covers every byte before that line, and parses the file.
  * Without the key an HMAC cannot be checked: `checked` is false then.
  */
-export function readChecked(bytes: Buffer, algorithm: 'sha256' | 'hmac-sha256', key: Buffer | undefined, what: string) {
+export function readChecked(
+  bytes: Buffer,
+  algorithm: 'sha256' | 'hmac-sha256',
+  key: Buffer | undefined,
+  what: string,
+): { json: Json; checked: boolean } {
   const tailAt = Math.max(0, bytes.length - 160);
   const tail = /\n {2}"checksum": "([a-z0-9-]+):([0-9a-f]{64})"\n\}\n$/.exec(bytes.toString('latin1', tailAt));
   if (!tail) throw new Damage(`${what} is damaged (it has no checksum at its end)`);

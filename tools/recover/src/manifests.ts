@@ -59,7 +59,8 @@ export function listBackups(repository: Repository, keys: Keys | undefined): Bac
     ...manifestNames(join(repository.directory, 'manifests')),
   ]);
   const backups = [...names].sort().map((name) => readBackup(repository, keys, name));
-  const time = (backup: Backup): string => String(backup.manifest?.['createdAt'] ?? '\uffff');
+  const time = (backup: Backup): string =>
+    backup.manifest ? text(backup.manifest, 'createdAt', backup.name) : '\uffff';
   return backups.sort((a, b) => (time(a) < time(b) ? -1 : time(a) > time(b) ? 1 : 0));
 }
 

@@ -184,10 +184,7 @@ function checkName(name: Buffer): void {
     throw new Damage('an entry has an unsafe name; it is left out');
   }
   // On Windows these would be other places, or other files, than they are elsewhere.
-  if (
-    process.platform === 'win32' &&
-    (/[\\:<>"|?*\u0001-\u001f]/.test(name.toString()) || /[. ]$/.test(name.toString()))
-  ) {
+  if (process.platform === 'win32' && (/[\\:<>"|?*]/.test(name.toString()) || /[. ]$/.test(name.toString()))) {
     throw new Damage('an entry has a name that Windows cannot hold; it is left out');
   }
 }

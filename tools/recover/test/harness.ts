@@ -1,5 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
@@ -85,4 +94,14 @@ export function differences(found: ReadonlyMap<string, Buffer>, wanted: Readonly
     const [a, b] = [found.get(name), wanted.get(name)];
     return !a || !b || !a.equals(b);
   });
+}
+
+/** Removes a directory that a test restored: for thousands of small ones much faster than `rmSync`. */
+export function remove(directory: string): void {
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) remove(path);
+    else unlinkSync(path);
+  }
+  rmdirSync(directory);
 }

@@ -137,7 +137,7 @@ describe('a tree that was made to do harm', () => {
     ['longer than the file', [{ blob: 'hole' as const, length: 8 }]],
   ])('extents that are %s: %j', (message, extents) => {
     const { code, err, verified } = attempt((writer) => {
-      const list = extentList(1, [writer.blob('files', 1, [TEXT])], extents as { blob: number; length: number }[]);
+      const list = extentList(1, [writer.blob('files', 1, [TEXT])], extents);
       return { files: writer.tree([good('a', list)]) };
     });
     expect(code).toBe(1);

@@ -32,9 +32,16 @@ export interface Captured {
 }
 
 /** Dumps a component as the engine does: each content is consumed before the next entry is asked for. */
-export async function capture(component: Component, signal: AbortSignal = new AbortController().signal): Promise<Captured> {
+export async function capture(
+  component: Component,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Captured> {
   const warnings: ComponentWarning[] = [];
-  const dump = await component.openDump({ signal, warn: (warning) => warnings.push(warning), previous: () => undefined });
+  const dump = await component.openDump({
+    signal,
+    warn: (warning) => warnings.push(warning),
+    previous: () => undefined,
+  });
   try {
     const entries: CapturedEntry[] = [];
     for await (const { content, ...entry } of dump.entries()) {
@@ -45,7 +52,8 @@ export async function capture(component: Component, signal: AbortSignal = new Ab
         changed = (await content.finish?.())?.changed === true;
       } else if (content) {
         const step = Math.max(1, Math.floor((1024 * 1024) / content.pageSize));
-        for (let at = 0; at < content.pageCount; at += step) pieces.push(await content.read(at, Math.min(step, content.pageCount - at)));
+        for (let at = 0; at < content.pageCount; at += step)
+          pieces.push(await content.read(at, Math.min(step, content.pageCount - at)));
       }
       entries.push({ ...entry, bytes: Buffer.concat(pieces), changed });
     }
@@ -57,7 +65,12 @@ export async function capture(component: Component, signal: AbortSignal = new Ab
 
 /** What a backup would give back for a captured entry. */
 export function toRestoreEntry(entry: CapturedEntry): RestoreEntry {
-  const base: RestoreEntry = { path: entry.path, kind: entry.kind, meta: entry.meta, size: entry.kind === 'file' ? entry.bytes.length : entry.size };
+  const base: RestoreEntry = {
+    path: entry.path,
+    kind: entry.kind,
+    meta: entry.meta,
+    size: entry.kind === 'file' ? entry.bytes.length : entry.size,
+  };
   if (entry.linkTarget !== undefined) base.linkTarget = entry.linkTarget;
   if (entry.kind === 'file') {
     base.sha256 = createHash('sha256').update(entry.bytes).digest();
@@ -68,12 +81,20 @@ export function toRestoreEntry(entry: CapturedEntry): RestoreEntry {
   return base;
 }
 
-export function restoreRun(destination: RestoreRun['destination'], facts: ComponentFacts, more: Partial<RestoreRun> = {}): RestoreRun {
+export function restoreRun(
+  destination: RestoreRun['destination'],
+  facts: ComponentFacts,
+  more: Partial<RestoreRun> = {},
+): RestoreRun {
   return { signal: new AbortController().signal, warn: () => undefined, destination, facts, dryRun: false, ...more };
 }
 
 /** Restores captured entries as the engine does. Live: with a plan first, whose result is returned. */
-export async function restoreInto(component: Component, captured: Captured, run: RestoreRun): Promise<{ plan: unknown; notes: string[] }> {
+export async function restoreInto(
+  component: Component,
+  captured: Captured,
+  run: RestoreRun,
+): Promise<{ plan: unknown; notes: string[] }> {
   const sink = await component.openRestore(run);
   try {
     let plan: unknown;
@@ -112,7 +133,12 @@ export async function snapshotTree(directory: string): Promise<Map<string, strin
       } else if (stats.isSymbolicLink()) {
         found.set(key, `link ${decodeName(await readlink(fsPath(at), { encoding: 'buffer' }))}`);
       } else if (stats.isFile()) {
-        found.set(key, `file ${mode} ${createHash('sha256').update(await readFile(fsPath(at))).digest('hex')}`);
+        found.set(
+          key,
+          `file ${mode} ${createHash('sha256')
+            .update(await readFile(fsPath(at)))
+            .digest('hex')}`,
+        );
       } else {
         found.set(key, 'special');
       }
@@ -189,7 +215,8 @@ export function componentConformance(name: string, makeFixture: () => Promise<Co
         const path = fsPath(`${directory}/${entry.path}`);
         const stats = await lstat(path);
         if (entry.kind === 'directory') expect(stats.isDirectory()).toBe(true);
-        if (entry.kind === 'symlink') expect(decodeName(await readlink(path, { encoding: 'buffer' }))).toBe(entry.linkTarget);
+        if (entry.kind === 'symlink')
+          expect(decodeName(await readlink(path, { encoding: 'buffer' }))).toBe(entry.linkTarget);
         if (entry.kind === 'file') expect(Buffer.compare(await readFile(path), entry.bytes)).toBe(0);
       }
       await verifyTarget?.(directory);
@@ -198,7 +225,11 @@ export function componentConformance(name: string, makeFixture: () => Promise<Co
     it('stops when it is cancelled, and can be closed again and again', async () => {
       const { component } = await fixture();
       await expect(capture(component, AbortSignal.abort())).rejects.toThrow();
-      const dump = await component.openDump({ signal: new AbortController().signal, warn: () => undefined, previous: () => undefined });
+      const dump = await component.openDump({
+        signal: new AbortController().signal,
+        warn: () => undefined,
+        previous: () => undefined,
+      });
       const iterator = dump.entries()[Symbol.asyncIterator]();
       await iterator.next();
       await iterator.return?.();

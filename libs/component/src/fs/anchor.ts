@@ -50,7 +50,11 @@ export class Anchor {
     return this.current();
   }
 
-  private async step(path: string, at: string, create: ((path: string) => void) | undefined): Promise<FileHandle | undefined> {
+  private async step(
+    path: string,
+    at: string,
+    create: ((path: string) => void) | undefined,
+  ): Promise<FileHandle | undefined> {
     try {
       return await openDirectory(path);
     } catch (error) {

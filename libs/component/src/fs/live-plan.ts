@@ -30,7 +30,10 @@ export interface LivePlanOptions {
 }
 
 /** Compares a backup with the live data: both come in the same order, so that neither is held in memory. */
-export async function planLive(entries: AsyncIterable<Omit<RestoreEntry, 'content'>>, options: LivePlanOptions): Promise<LivePlan> {
+export async function planLive(
+  entries: AsyncIterable<Omit<RestoreEntry, 'content'>>,
+  options: LivePlanOptions,
+): Promise<LivePlan> {
   const result = new PlanBuilder(options);
   const live = new TreeWalk({ ...options.walk, content: false }).entries();
   try {
@@ -71,11 +74,11 @@ class PlanBuilder implements LivePlan {
 
   async inBackup(entry: Omit<RestoreEntry, 'content'>, live: DumpEntry | undefined): Promise<void> {
     const { counts } = this.plan;
-    if (live && live.kind === entry.kind && (entry.kind === 'directory' || (await this.same(entry, live)))) {
+    if (live?.kind === entry.kind && (entry.kind === 'directory' || (await this.same(entry, live)))) {
       counts.unchanged++;
       return;
     }
-    if (live && live.kind !== entry.kind && (live.kind === 'directory' || entry.kind === 'directory')) {
+    if (live !== undefined && live.kind !== entry.kind && (live.kind === 'directory' || entry.kind === 'directory')) {
       this.extras.push({ path: live.path, kind: live.kind });
     }
     list(this.plan[live ? 'replaced' : 'added'], entry.path);

@@ -4,7 +4,15 @@ import { dirname, relative, resolve } from 'node:path';
 import { BackupError, newId, printable, throwIfCancelled, type Clock } from '@foodsave-backup/kernel';
 import { livePath } from '../layout.ts';
 import { assertLayoutPath, fsPath, isAtOrBelow } from '../names.ts';
-import type { CommitResult, EntryMeta, RestoreEntry, RestorePlan, RestoreRun, RestoreSink } from '../port.ts';
+import type {
+  CommitResult,
+  ComponentWarning,
+  EntryMeta,
+  RestoreEntry,
+  RestorePlan,
+  RestoreRun,
+  RestoreSink,
+} from '../port.ts';
 import type { Spot, Step } from './journal.ts';
 import { planLive, type Extra } from './live-plan.ts';
 import { defaultPolicy, restoredMode, sameTime, type MetadataPolicy } from './metadata.ts';
@@ -76,7 +84,7 @@ export class LiveSink implements RestoreSink {
     for (const [anchor, { root }] of outermost(options.roots).entries()) {
       roots.push({ path: root, anchorPath: await nearestDirectory(root === '/' ? '/' : dirname(root)), anchor });
     }
-    const stages = await Stages.create(newId(options.clock), roots.map((root) => root.anchorPath));
+    const stages = await Stages.create(newId(options.clock), roots);
     return new LiveSink(options, stages, roots);
   }
 
@@ -86,7 +94,17 @@ export class LiveSink implements RestoreSink {
     for (const root of this.options.roots) if (await lstat(fsPath(root)).catch(() => undefined)) present.push(root);
     const deletes = run.facts.incomplete !== true;
     if (!deletes) this.notes.push('The backup is incomplete, so no extra files are deleted.');
-    const walk = { baseDir, roots: present, signal: run.signal, warn: run.warn, startedNs: 0n, oneFileSystem: oneFileSystem ?? false, ...(filter ? { filter } : {}) };
+    const walk = {
+      baseDir,
+      roots: present,
+      signal: run.signal,
+      warn: (warning: ComponentWarning) => {
+        run.warn(warning);
+      },
+      startedNs: 0n,
+      oneFileSystem: oneFileSystem ?? false,
+      ...(filter ? { filter } : {}),
+    };
     const result = await planLive(entries, {
       walk,
       paths: run.paths,
@@ -96,7 +114,8 @@ export class LiveSink implements RestoreSink {
         return found?.path !== undefined && alreadyThere(found.path, entry, run.signal);
       },
     });
-    for (const root of result.unknownRoots) this.notes.push(`"${printable(root)}" is not in the backup and was left as it is.`);
+    for (const root of result.unknownRoots)
+      this.notes.push(`"${printable(root)}" is not in the backup and was left as it is.`);
     this.extras = result.extras;
     return result.plan;
   }
@@ -167,13 +186,17 @@ export class LiveSink implements RestoreSink {
     const { run } = this.options;
     if (found.path !== undefined && found.stats && (await alreadyThere(found.path, entry, run.signal))) {
       const from = metaOf(found.stats, undefined);
-      if (this.differs(entry, from)) this.steps.push({ step: 'meta', live: found.spot, kind: entry.kind, from, to: entry.meta });
+      if (this.differs(entry, from))
+        this.steps.push({ step: 'meta', live: found.spot, kind: entry.kind, from, to: entry.meta });
       this.same++;
       return;
     }
     const { parent } = splitPath(found.spot.path);
     if (parent !== '' && found.path === undefined) {
-      await this.makeDirectories({ ...found, live: dirname(found.live), spot: { at: found.spot.at, path: parent } }, entry.meta);
+      await this.makeDirectories(
+        { ...found, live: dirname(found.live), spot: { at: found.spot.at, path: parent } },
+        entry.meta,
+      );
     }
     const staged = await this.stages.spot(found.spot.at, parent);
     const place = `${(await this.stages.anchors[staged.at]?.directory('')) ?? ''}/${staged.path}`;
@@ -201,14 +224,19 @@ export class LiveSink implements RestoreSink {
     if (all.length > 0) {
       try {
         const { keptDirectories } = await this.stages.commit(() => all, this.policy);
-        if (keptDirectories > 0) this.notes.push(`${keptDirectories} extra directories were kept, because excluded files lie in them.`);
+        if (keptDirectories > 0)
+          this.notes.push(`${keptDirectories} extra directories were kept, because excluded files lie in them.`);
       } catch (error) {
         if (isHalfUndone(error)) this.state = 'kept';
         throw commitFailed(error);
       }
     }
     if (this.same > 0) this.notes.push(`${this.same} files already were as in the backup.`);
-    return { files: this.files, bytes: this.bytes, notes: [...this.notes, ...modeNotes(this.droppedModes, this.policy)] };
+    return {
+      files: this.files,
+      bytes: this.bytes,
+      notes: [...this.notes, ...modeNotes(this.droppedModes, this.policy)],
+    };
   }
 
   /** Children before their directories. */

@@ -40,7 +40,12 @@ export function restoredMode(kind: EntryKind, mode: number, policy: MetadataPoli
 }
 
 /** Owner, mode and times of an open file or directory, in the one order in which none undoes another. */
-export async function applyToHandle(handle: FileHandle, kind: EntryKind, meta: EntryMeta, policy: MetadataPolicy): Promise<void> {
+export async function applyToHandle(
+  handle: FileHandle,
+  kind: EntryKind,
+  meta: EntryMeta,
+  policy: MetadataPolicy,
+): Promise<void> {
   if (policy.owner) await handle.chown(meta.uid, meta.gid);
   await handle.chmod(restoredMode(kind, meta.mode, policy));
   const time = utimeSeconds(meta.mtimeNs);
@@ -48,7 +53,12 @@ export async function applyToHandle(handle: FileHandle, kind: EntryKind, meta: E
 }
 
 /** The same for a path whose parent is trusted; the last component is never followed. */
-export async function applyToPath(path: string, kind: EntryKind, meta: EntryMeta, policy: MetadataPolicy): Promise<void> {
+export async function applyToPath(
+  path: string,
+  kind: EntryKind,
+  meta: EntryMeta,
+  policy: MetadataPolicy,
+): Promise<void> {
   const target = fsPath(path);
   if (kind === 'symlink') {
     if (policy.owner) await lchown(target, meta.uid, meta.gid);

@@ -25,12 +25,15 @@ export class Mounts {
     return best;
   }
 
-  /** The topmost directory at or above `path` on the same mount, but not above `limit`. */
-  async top(path: string, limit: string): Promise<string> {
+  /** The directories from the topmost one on the mount of `path`, but not above `limit`, down to `path`. */
+  async way(path: string, limit: string): Promise<string[]> {
     const key = await this.of(path);
-    let top = path;
-    while (top !== limit && top !== '/' && (await this.of(dirname(top))) === key) top = dirname(top);
-    return top;
+    const way = [path];
+    for (let at = path; at !== limit && at !== '/' && (await this.of(dirname(at))) === key;) {
+      at = dirname(at);
+      way.unshift(at);
+    }
+    return way;
   }
 }
 

@@ -80,7 +80,8 @@ export function patternFilter(options: PatternFilterOptions): TreeFilter {
       return false;
     },
     async enter(path, directory) {
-      const text = options.ignoreFile === undefined ? undefined : await readIgnoreFile(`${directory}/${options.ignoreFile}`);
+      const text =
+        options.ignoreFile === undefined ? undefined : await readIgnoreFile(`${directory}/${options.ignoreFile}`);
       if (text === undefined) return this;
       const [first, ...rest] = matchers;
       return scope([...(first ? [first] : []), new Matcher(path, options.newMatcher, text), ...rest]);
@@ -90,7 +91,8 @@ export function patternFilter(options: PatternFilterOptions): TreeFilter {
     root: (anchor, path, directory) => {
       let matcher = new Matcher(anchor, options.newMatcher, options.exclude);
       // An include root that a pattern excludes was named on purpose: the patterns then count from it.
-      if (path === anchor || matcher.test(path, true) === 'exclude') matcher = new Matcher(path, options.newMatcher, options.exclude);
+      if (path === anchor || matcher.test(path, true) === 'exclude')
+        matcher = new Matcher(path, options.newMatcher, options.exclude);
       return scope([matcher]).enter(path, directory);
     },
   };
@@ -98,7 +100,9 @@ export function patternFilter(options: PatternFilterOptions): TreeFilter {
 
 /** The text of an ignore file; undefined where there is none, or it is no small regular file. */
 async function readIgnoreFile(path: string): Promise<string | undefined> {
-  const handle = await open(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => undefined);
+  const handle = await open(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+    () => undefined,
+  );
   if (!handle) return undefined;
   try {
     const stats = await handle.stat();

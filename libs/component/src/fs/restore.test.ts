@@ -20,24 +20,44 @@ afterEach(async () => {
   await rm(base, { recursive: true, force: true });
 });
 
-const META: EntryMeta = { mode: 0o644, uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, mtimeNs: 1_700_000_000_123_456_789n };
+const META: EntryMeta = {
+  mode: 0o644,
+  uid: process.getuid?.() ?? 0,
+  gid: process.getgid?.() ?? 0,
+  mtimeNs: 1_700_000_000_123_456_789n,
+};
 const file = (path: string, text: string, over: Partial<RestoreEntry> = {}): RestoreEntry => ({
   path,
   kind: 'file',
   meta: META,
   size: Buffer.byteLength(text),
   sha256: createHash('sha256').update(text).digest(),
-  content: async function* () {
+  async *content() {
     yield await Promise.resolve(Buffer.from(text));
   },
   ...over,
 });
-const directory = (path: string, mode = 0o755): RestoreEntry => ({ path, kind: 'directory', size: 0, meta: { ...META, mode } });
+const directory = (path: string, mode = 0o755): RestoreEntry => ({
+  path,
+  kind: 'directory',
+  size: 0,
+  meta: { ...META, mode },
+});
 const facts = { capturedAt: '2026-01-01T00:00:00Z' };
 const target = (name = 'target'): Promise<RestoreSink> =>
-  openFsRestore({ run: restoreRun({ kind: 'target', directory: join(base, name) }, facts), clock: systemClock, baseDir: base, roots: [] });
+  openFsRestore({
+    run: restoreRun({ kind: 'target', directory: join(base, name) }, facts),
+    clock: systemClock,
+    baseDir: base,
+    roots: [],
+  });
 const live = (): Promise<RestoreSink> =>
-  openFsRestore({ run: restoreRun({ kind: 'live' }, facts), clock: systemClock, baseDir: base, roots: [join(base, 'data')] });
+  openFsRestore({
+    run: restoreRun({ kind: 'live' }, facts),
+    clock: systemClock,
+    baseDir: base,
+    roots: [join(base, 'data')],
+  });
 
 describe('a restore into a target directory', () => {
   it('sets modes and times, of directories last', async () => {
@@ -49,21 +69,29 @@ describe('a restore into a target directory', () => {
     await sink.close();
     expect({ files, bytes }).toEqual({ files: 1, bytes: 1 });
     expect(notes.join(' ')).toMatch(/1 file had setuid or setgid/);
-    for (const [name, mode] of [['d', 0o555], ['d/x', 0o755]] as const) {
+    for (const [name, mode] of [
+      ['d', 0o555],
+      ['d/x', 0o755],
+    ] as const) {
       const stats = await lstat(join(base, 'target', name), { bigint: true });
       expect(Number(stats.mode & 0o7777n)).toBe(mode);
       // Node hands times to the system as floating-point seconds: within a microsecond is what can be had.
       expect(Math.abs(Number(stats.mtimeNs - META.mtimeNs))).toBeLessThanOrEqual(1_000);
     }
-    expect(Math.abs(Number((await lstat(join(base, 'target/d/y'), { bigint: true })).mtimeNs - META.mtimeNs))).toBeLessThanOrEqual(1_000);
+    expect(
+      Math.abs(Number((await lstat(join(base, 'target/d/y'), { bigint: true })).mtimeNs - META.mtimeNs)),
+    ).toBeLessThanOrEqual(1_000);
   });
 
-  it.each(['/etc/x', '../x', 'a/../../x', 'a//b', '.', '', 'a\0b', '\ud800', '\udcc3\udca9'])('refuses the path %j', async (path) => {
-    const sink = await target();
-    await expect(sink.write(file(path, 'evil'))).rejects.toMatchObject({ code: 'TARGET_INVALID' });
-    await sink.close();
-    expect([...(await snapshotTree(base)).keys()]).toEqual(['target']);
-  });
+  it.each(['/etc/x', '../x', 'a/../../x', 'a//b', '.', '', 'a\0b', '\ud800', '\udcc3\udca9'])(
+    'refuses the path %j',
+    async (path) => {
+      const sink = await target();
+      await expect(sink.write(file(path, 'evil'))).rejects.toMatchObject({ code: 'TARGET_INVALID' });
+      await sink.close();
+      expect([...(await snapshotTree(base)).keys()]).toEqual(['target']);
+    },
+  );
 
   it('never writes through a link, also one that the backup itself brings', async () => {
     await mkdir(join(base, 'outside'));
@@ -94,7 +122,9 @@ describe('a restore into a target directory', () => {
 
   it('notices wrong content and leaves no part of it', async () => {
     const sink = await target();
-    await expect(sink.write(file('a', 'aaa', { sha256: new Uint8Array(32) }))).rejects.toMatchObject({ code: 'DATA_DAMAGED' });
+    await expect(sink.write(file('a', 'aaa', { sha256: new Uint8Array(32) }))).rejects.toMatchObject({
+      code: 'DATA_DAMAGED',
+    });
     await expect(sink.write(file('a', 'aaa', { size: 4 }))).rejects.toMatchObject({ code: 'DATA_DAMAGED' });
     const broken = async function* (): AsyncIterable<Uint8Array> {
       yield await Promise.resolve(Buffer.from('a'));
@@ -124,14 +154,17 @@ describe('a restore into a target directory', () => {
     const content = async function* (): AsyncIterable<Uint8Array> {
       for (const piece of pieces) yield await Promise.resolve(piece);
     };
-    await sink.write(file('s', '', { size: bytes.length, sha256: createHash('sha256').update(bytes).digest(), content }));
+    await sink.write(
+      file('s', '', { size: bytes.length, sha256: createHash('sha256').update(bytes).digest(), content }),
+    );
     await sink.close();
     expect(Buffer.compare(await readFile(join(base, 'target/s')), bytes)).toBe(0);
   });
 });
 
 describe('a live restore', () => {
-  const stageNames = async (): Promise<string[]> => (await readdir(base)).filter((name) => name.startsWith(STAGE_PREFIX));
+  const stageNames = async (): Promise<string[]> =>
+    (await readdir(base)).filter((name) => name.startsWith(STAGE_PREFIX));
 
   it('puts everything back when a step of the commit fails', async () => {
     await mkdir(join(base, 'data/z'), { recursive: true });
@@ -140,7 +173,8 @@ describe('a live restore', () => {
     const sink = await live();
     await sink.plan(
       (async function* () {
-        for (const entry of [directory('data'), file('data/a', 'new'), file('data/z', 'new')]) yield await Promise.resolve(entry);
+        for (const entry of [directory('data'), file('data/a', 'new'), file('data/z', 'new')])
+          yield await Promise.resolve(entry);
       })(),
     );
     await sink.write(directory('data'));
@@ -150,7 +184,10 @@ describe('a live restore', () => {
     await sink.write(file('data/z', 'new'));
     // Something that no plan has listed appears in a directory that has to go.
     await writeFile(join(base, 'data/z/late'), 'late');
-    await expect(sink.commit()).rejects.toMatchObject({ code: 'RESTORE_FAILED', hint: expect.stringMatching(/put back/) as string });
+    await expect(sink.commit()).rejects.toMatchObject({
+      code: 'RESTORE_FAILED',
+      hint: expect.stringMatching(/put back/) as string,
+    });
     await sink.close();
     await rm(join(base, 'data/z/late'));
     expect(await snapshotTree(base)).toEqual(before);
@@ -170,14 +207,32 @@ describe('a live restore', () => {
       const steps: Step[] = [
         { step: 'remove', live: { at: 0, path: 'data/d/gone' }, aside: { at: 1, path: 'f9' } },
         { step: 'rmdir', live: { at: 0, path: 'data/d' }, meta: { ...META, mode: 0o755 } },
-        { step: 'put', live: { at: 0, path: 'data/a' }, staged: { at: 1, path: 'f0' }, aside: { at: 1, path: 'f0.old' } },
-        { step: 'put', live: { at: 0, path: 'data/l' }, staged: { at: 1, path: 'f1' }, aside: { at: 1, path: 'f1.old' } },
+        {
+          step: 'put',
+          live: { at: 0, path: 'data/a' },
+          staged: { at: 1, path: 'f0' },
+          aside: { at: 1, path: 'f0.old' },
+        },
+        {
+          step: 'put',
+          live: { at: 0, path: 'data/l' },
+          staged: { at: 1, path: 'f1' },
+          aside: { at: 1, path: 'f1.old' },
+        },
         { step: 'mkdir', live: { at: 0, path: 'data/new' } },
-        { step: 'put', live: { at: 0, path: 'data/new/f' }, staged: { at: 1, path: 'f2' }, aside: { at: 1, path: 'f2.old' } },
+        {
+          step: 'put',
+          live: { at: 0, path: 'data/new/f' },
+          staged: { at: 1, path: 'f2' },
+          aside: { at: 1, path: 'f2.old' },
+        },
         { step: 'meta', live: { at: 0, path: 'data/b' }, kind: 'file', from, to: { ...from, mode: 0o600 } },
       ];
       const header = { version: 1, anchors: [base, stage], stages: [stage], policy: defaultPolicy() };
-      await writeFile(join(stage, 'journal.jsonl'), [JSON.stringify(header), ...steps.map(stepToLine), '"end"', ''].join('\n'));
+      await writeFile(
+        join(stage, 'journal.jsonl'),
+        [JSON.stringify(header), ...steps.map(stepToLine), '"end"', ''].join('\n'),
+      );
       const anchors = [await Anchor.open(base), await Anchor.open(stage)];
       const runner = new StepRunner(anchors, defaultPolicy());
       for (const step of steps.slice(0, done)) await runner.do(step);
@@ -195,7 +250,10 @@ describe('a live restore', () => {
     await writeFile(join(base, `${STAGE_PREFIX}a/journal.jsonl`), '{"version":1}\n{"step":"mk');
     await mkdir(join(base, `${STAGE_PREFIX}b`), { mode: 0o700 });
     const header = { version: 1, anchors: [base], stages: [join(base, `${STAGE_PREFIX}b`)], policy: defaultPolicy() };
-    await writeFile(join(base, `${STAGE_PREFIX}b/journal.jsonl`), `${JSON.stringify(header)}\n{"step":"mkdir","live":{"at":0,"path":"data"}}\n"end"\n`);
+    await writeFile(
+      join(base, `${STAGE_PREFIX}b/journal.jsonl`),
+      `${JSON.stringify(header)}\n{"step":"mkdir","live":{"at":0,"path":"data"}}\n"end"\n`,
+    );
     await writeFile(join(base, `${STAGE_PREFIX}b/done`), '');
     await mkdir(join(base, 'data'));
     expect((await recoverStages(base)).map(({ outcome }) => outcome)).toEqual(['removed', 'removed']);
@@ -216,7 +274,8 @@ describe('small parts', () => {
     expect(stepFromLine(stepToLine(step))).toEqual(step);
   });
   it('reads mount points with blanks in their names', () => {
-    const text = '36 35 98:0 / / rw - ext4 /dev/root rw\n37 36 98:1 /x /mnt/my\\040disk rw,noatime - ext4 /dev/sdb rw\n';
+    const text =
+      '36 35 98:0 / / rw - ext4 /dev/root rw\n37 36 98:1 /x /mnt/my\\040disk rw,noatime - ext4 /dev/sdb rw\n';
     expect(parseMountInfo(Buffer.from(text))).toEqual(['/', '/mnt/my disk']);
   });
   it('turns nanoseconds into seconds, also before 1970', () => {

@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BackupError, printable } from '@foodsave-backup/kernel';
+import { BackupError, printable, systemErrorCode } from '@foodsave-backup/kernel';
 import { ENVIRONMENT_DIRECTORY, layoutPath, OUTSIDE_DIRECTORY } from '../layout.ts';
 import { fsPath } from '../names.ts';
 import { unreadable } from './read.ts';
@@ -36,6 +36,22 @@ export async function rootTree(baseDir: string, roots: readonly string[]): Promi
     node.root = true;
   }
   return top;
+}
+
+/** The roots that exist, telling of the others. Throws SOURCE_MISSING when none does. */
+export async function presentRoots(roots: readonly string[], missing: (root: string) => void): Promise<string[]> {
+  const present: string[] = [];
+  for (const root of roots) {
+    const code = await lstat(fsPath(root)).then(
+      () => undefined,
+      (error: unknown) => systemErrorCode(error),
+    );
+    if (code === 'ENOENT' || code === 'ENOTDIR') missing(root);
+    else present.push(root);
+  }
+  const [first] = roots;
+  if (present.length === 0 && first !== undefined) throw missingRoot(first);
+  return present;
 }
 
 /** Throws SOURCE_MISSING or SOURCE_UNREADABLE unless each root is a file, a directory or a link. */

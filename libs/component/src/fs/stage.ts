@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
-import { lstat, mkdir, open, readdir, readFile, realpath, rm, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { BackupError, printable } from '@foodsave-backup/kernel';
+import { lstat, mkdir, open, readdir, readFile, realpath, rm, stat, type FileHandle } from 'node:fs/promises';
+import { dirname, relative } from 'node:path';
+import { BackupError, printable, systemErrorCode } from '@foodsave-backup/kernel';
 import { decodeName, fsPath } from '../names.ts';
 import { Anchor } from './anchor.ts';
 import { stepFromLine, StepRunner, stepToLine, type Spot, type Step } from './journal.ts';
@@ -34,6 +34,8 @@ export class Stages {
   private readonly mounts: Mounts;
   private readonly byMount = new Map<string, number>();
   private readonly directories: string[] = [];
+  /** Each live root, or its anchor while it does not exist. */
+  private readonly roots: string[] = [];
   private counter = 0;
 
   private constructor(id: string, mounts: Mounts) {
@@ -41,48 +43,69 @@ export class Stages {
     this.mounts = mounts;
   }
 
-  /** `parents`: trusted directories of the live roots; they become the first anchors. */
-  static async create(id: string, parents: readonly string[]): Promise<Stages> {
+  /** The trusted directories above the live roots become the first anchors. */
+  static async create(id: string, roots: readonly { path: string; anchorPath: string }[]): Promise<Stages> {
     const stages = new Stages(id, await Mounts.read());
-    for (const parent of parents) {
-      stages.anchors.push(await Anchor.open(decodeName(await realpath(fsPath(parent), { encoding: 'buffer' }))));
+    for (const root of roots) {
+      const anchor = await Anchor.open(decodeName(await realpath(fsPath(root.anchorPath), { encoding: 'buffer' })));
+      stages.anchors.push(anchor);
+      const live = `${anchor.path}/${relative(root.anchorPath, root.path)}`;
+      stages.roots.push((await isDirectory(live)) ? live : anchor.path);
     }
     return stages;
   }
 
-  get empty(): boolean {
-    return this.directories.length === 0;
+  /** The stage with the journal lies where `recoverLiveRestores` looks for it, whatever mount the first file is on. */
+  private async makePrimary(): Promise<void> {
+    const base = this.anchors[0]?.path ?? '/';
+    const at = await this.makeStage(await this.mounts.of(base), [base, this.roots[0] ?? base]);
+    const place = this.anchors[at]?.path ?? base;
+    this.byMount.set(await this.mounts.of(place), at);
   }
 
-  /** A new spot in the stage on the mount of the nearest existing directory at or above `relative` below an anchor. */
-  async spot(anchor: number, relative: string): Promise<Spot> {
+  /** A new spot in the stage on the mount of the nearest existing directory at or above `path` below an anchor. */
+  async spot(anchor: number, path: string): Promise<Spot> {
+    if (this.directories.length === 0) await this.makePrimary();
     const base = this.anchors[anchor]?.path ?? '/';
-    let near = relative === '' ? base : `${base}/${relative}`;
+    let near = path === '' ? base : `${base}/${path}`;
     while (near !== base && !(await lstat(fsPath(near)).catch(() => undefined))?.isDirectory()) near = dirname(near);
     const mount = await this.mounts.of(near);
-    let at = this.byMount.get(mount);
-    if (at === undefined) {
-      at = await this.makeStage(await this.mounts.top(near, base));
-      this.byMount.set(mount, at);
-    }
+    const at = this.byMount.get(mount) ?? (await this.makeStage(mount, await this.mounts.way(near, base)));
     return { at, path: `f${this.counter++}` };
   }
 
-  private async makeStage(directory: string): Promise<number> {
-    const path = `${directory}/${STAGE_PREFIX}${this.id}`;
-    await mkdir(fsPath(path), { mode: 0o700 });
-    this.directories.push(path);
-    const primary = this.directories[0];
-    if (primary !== undefined && primary !== path) await durableFile(`${path}/${PRIMARY}`, [JSON.stringify({ primary })]);
-    this.anchors.push(await Anchor.open(path));
-    return this.anchors.length - 1;
+  /** In the first of the directories, from the top down, in which this process may create one. */
+  private async makeStage(mount: string, candidates: readonly string[]): Promise<number> {
+    for (const [index, directory] of candidates.entries()) {
+      const path = `${directory}/${STAGE_PREFIX}${this.id}`;
+      try {
+        await mkdir(fsPath(path), { mode: 0o700 });
+      } catch (error) {
+        if (index + 1 < candidates.length && ['EACCES', 'EPERM', 'EROFS'].includes(systemErrorCode(error) ?? ''))
+          continue;
+        throw error;
+      }
+      this.directories.push(path);
+      const primary = this.directories[0];
+      if (primary !== undefined && primary !== path)
+        await durableFile(`${path}/${PRIMARY}`, [JSON.stringify({ primary })]);
+      this.anchors.push(await Anchor.open(path));
+      this.byMount.set(mount, this.anchors.length - 1);
+      return this.anchors.length - 1;
+    }
+    throw new BackupError('RESTORE_FAILED', 'There is no place beside the live data to stage files in');
   }
 
   /** Makes all steps live, or none: a failure undoes what was done and is thrown again. */
   async commit(steps: () => Iterable<Step>, policy: MetadataPolicy): Promise<{ keptDirectories: number }> {
-    if (this.directories.length === 0) await this.spot(0, '');
+    if (this.directories.length === 0) await this.makePrimary();
     const primary = this.directories[0] ?? '';
-    const header: Header = { version: 1, anchors: this.anchors.map((anchor) => anchor.path), stages: this.directories, policy };
+    const header: Header = {
+      version: 1,
+      anchors: this.anchors.map((anchor) => anchor.path),
+      stages: this.directories,
+      policy,
+    };
     await durableFile(`${primary}/${JOURNAL}`, journalLines(header, steps()));
     await syncDirectory(primary);
     await syncDirectory(dirname(primary));
@@ -135,7 +158,11 @@ function* journalLines(header: Header, steps: Iterable<Step>): Iterable<string> 
 }
 
 async function durableFile(path: string, lines: Iterable<string>): Promise<void> {
-  const handle = await open(fsPath(path), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+  const handle = await open(
+    fsPath(path),
+    constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+    0o600,
+  );
   try {
     let text = '';
     for (const line of lines) {
@@ -192,6 +219,29 @@ export async function recoverStages(directory: string): Promise<RecoveredStage[]
   return recovered;
 }
 
+/**
+ * `recoverStages` wherever a live restore of these live paths (`Component.livePaths()`) keeps its journal: to be called once
+ * before the next restore or backup of the component, by who excludes every other restore of it.
+ */
+export async function recoverLiveRestores(livePaths: readonly string[]): Promise<RecoveredStage[]> {
+  const directories = new Set<string>();
+  for (const path of livePaths) {
+    for (let at = path; ; at = dirname(at)) {
+      directories.add(at);
+      if (at !== path && (await isDirectory(at))) break;
+      if (at === '/') break;
+    }
+  }
+  const recovered: RecoveredStage[] = [];
+  for (const directory of directories) recovered.push(...(await recoverStages(directory)));
+  return recovered;
+}
+
+/** Also through links: only for the trusted way to the live data. */
+async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(fsPath(path)).catch(() => undefined))?.isDirectory() === true;
+}
+
 async function isOwn(path: string): Promise<boolean> {
   const stats = await lstat(fsPath(path));
   return stats.isDirectory() && stats.uid === process.getuid?.() && (stats.mode & 0o077) === 0;
@@ -205,7 +255,9 @@ async function recoverStage(path: string): Promise<RecoveredStage['outcome'] | u
     await removeStages([path]);
     return 'removed';
   }
-  const lines = (await readFile(fsPath(`${path}/${JOURNAL}`), 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
+  const lines = (await readFile(fsPath(`${path}/${JOURNAL}`), 'utf8').catch(() => ''))
+    .split('\n')
+    .filter((line) => line !== '');
   const done = await lstat(fsPath(`${path}/${DONE}`)).catch(() => undefined);
   const [first, ...rest] = lines;
   if (first === undefined || rest.pop() !== '"end"') {

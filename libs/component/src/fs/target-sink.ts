@@ -44,10 +44,14 @@ export class TargetSink implements RestoreSink {
       await mkdir(fsPath(directory), { recursive: true, mode: 0o700 });
       return new TargetSink(run, await Anchor.open(directory), policy);
     } catch (error) {
-      throw new BackupError('TARGET_INVALID', `"${printable(directory)}" cannot be used as a target (${systemErrorCode(error) ?? 'unknown reason'})`, {
-        hint: 'Choose a new or empty directory that you may write to.',
-        cause: error,
-      });
+      throw new BackupError(
+        'TARGET_INVALID',
+        `"${printable(directory)}" cannot be used as a target (${systemErrorCode(error) ?? 'unknown reason'})`,
+        {
+          hint: 'Choose a new or empty directory that you may write to.',
+          cause: error,
+        },
+      );
     }
   }
 
@@ -122,7 +126,10 @@ export class TargetSink implements RestoreSink {
 
 export function modeNotes(dropped: number, policy: MetadataPolicy): string[] {
   const notes: string[] = [];
-  if (dropped > 0) notes.push(`${dropped} ${dropped === 1 ? 'file' : 'files'} had setuid or setgid in the backup, which is not restored. Set it by hand where it is needed.`);
+  if (dropped > 0)
+    notes.push(
+      `${dropped} ${dropped === 1 ? 'file' : 'files'} had setuid or setgid in the backup, which is not restored. Set it by hand where it is needed.`,
+    );
   if (!policy.owner) notes.push('Owners were not restored, because this process does not run as root.');
   return notes;
 }

@@ -2,13 +2,13 @@ import type { BigIntStats } from 'node:fs';
 import { lstat, readdir, readlink, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
-import { OUTSIDE_DIRECTORY } from '../layout.ts';
+import { layoutPath, OUTSIDE_DIRECTORY } from '../layout.ts';
 import { compareNames, decodeName, fsPath, isAtOrBelow } from '../names.ts';
 import type { ComponentWarning, DumpEntry, PreviousEntry } from '../port.ts';
 import { inOrder } from './in-order.ts';
 import type { FilterScope, TreeFilter } from './patterns.ts';
 import { metaOf, openFile, unreadable } from './read.ts';
-import { assertRoots, missingRoot, RESERVED_TOP_NAMES, rootTree, type RootNode } from './roots.ts';
+import { assertRoots, missingRoot, presentRoots, RESERVED_TOP_NAMES, rootTree, type RootNode } from './roots.ts';
 
 /** Directories in which a live restore stages files. They are never captured. */
 export const STAGE_PREFIX = '.foodsave-backup-stage-';
@@ -26,6 +26,8 @@ export interface WalkOptions {
   /** Start of the capture, nanoseconds since the epoch, by the clock that stamps the files. */
   startedNs: bigint;
   filter?: TreeFilter;
+  /** Roots that do not exist are left out with a warning (a safety backup saves what is left), unless none exists. */
+  skipMissing?: boolean;
   /** Directories on other file systems are emitted, but not entered. */
   oneFileSystem?: boolean;
   /** False: only look (for estimates and plans); files are neither opened nor read. */
@@ -102,7 +104,8 @@ export class TreeWalk {
   }
 
   async *entries(): AsyncGenerator<DumpEntry, void, undefined> {
-    const { baseDir, roots } = this.options;
+    const { baseDir } = this.options;
+    const roots = this.options.skipMissing === true ? await this.present() : this.options.roots;
     await assertRoots(roots);
     const node = await rootTree(baseDir, roots);
     const path = resolve(baseDir);
@@ -112,6 +115,13 @@ export class TreeWalk {
       top.scope = await this.rootScope(top);
     }
     yield* this.walk(top);
+  }
+
+  private present(): Promise<string[]> {
+    return presentRoots(this.options.roots, (root) => {
+      const path = layoutPath(this.options.baseDir, root);
+      this.options.warn({ code: 'SOURCE_MISSING', message: 'It does not exist', path });
+    });
   }
 
   private async *walk(directory: Directory): AsyncGenerator<DumpEntry, void, undefined> {
@@ -165,7 +175,8 @@ export class TreeWalk {
     try {
       let stats = await lstat(fsPath(path), { bigint: true });
       // The way to a root is the operator's own and may lead through links; below a root they are never followed.
-      if (node && !node.root && !directory.scope && stats.isSymbolicLink()) stats = await stat(fsPath(path), { bigint: true });
+      if (node && !node.root && !directory.scope && stats.isSymbolicLink())
+        stats = await stat(fsPath(path), { bigint: true });
       const excluded = outside || (directory.scope?.excludes(layout, stats.isDirectory()) ?? true);
       if (excluded && !node) return undefined;
       return { path, layout, node, stats, root: node?.root === true };
@@ -238,7 +249,8 @@ export class TreeWalk {
     const warnings: ComponentWarning[] = [];
     if (found.root) {
       this.stats.incomplete = true;
-      const message = 'The include path is a symbolic link: only the link was captured. Include the path that it points to';
+      const message =
+        'The include path is a symbolic link: only the link was captured. Include the path that it points to';
       warnings.push({ code: 'INCLUDE_IS_LINK', message, path: layout });
     }
     const meta = metaOf(stats, this.options.startedNs);
@@ -258,7 +270,11 @@ export class TreeWalk {
       this.stats.unchanged++;
       return { warnings: [], entry: { ...entry, unchanged: true } };
     }
-    const changed: ComponentWarning = { code: 'CHANGED_WHILE_READ', message: 'The file was altered while it was read', path: layout };
+    const changed: ComponentWarning = {
+      code: 'CHANGED_WHILE_READ',
+      message: 'The file was altered while it was read',
+      path: layout,
+    };
     const warnings: ComponentWarning[] = [];
     let late = false;
     const onChanged = (): void => {
@@ -271,7 +287,11 @@ export class TreeWalk {
     late = true;
     if (!opened) return { warnings: [this.failure(found, new Error('it is no longer a regular file'))] };
     this.count(opened.size, opened.hardLinked);
-    return { warnings, entry: { ...entry, meta: opened.meta, size: opened.size, content: opened.content }, close: opened.close };
+    return {
+      warnings,
+      entry: { ...entry, meta: opened.meta, size: opened.size, content: opened.content },
+      close: () => opened.close(),
+    };
   }
 
   private count(bytes: number, hardLinked: boolean): void {
@@ -290,7 +310,11 @@ export class TreeWalk {
     const code = systemErrorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') {
       this.stats.vanished++;
-      return { code: 'VANISHED', message: 'It was removed or replaced while the directory was read', path: place.layout };
+      return {
+        code: 'VANISHED',
+        message: 'It was removed or replaced while the directory was read',
+        path: place.layout,
+      };
     }
     this.stats.unreadable++;
     return { code: 'UNREADABLE', message: `It cannot be read (${code ?? 'unknown reason'})`, path: place.layout };
@@ -325,6 +349,7 @@ export function isUnchanged(stats: BigIntStats, previous: PreviousEntry | undefi
 export function outermost(roots: readonly string[]): { root: string; parent: string }[] {
   const sorted = [...new Set(roots.map((root) => resolve(root)))].sort();
   const kept: string[] = [];
-  for (const root of sorted) if (!kept.some((other) => root !== other && (other === '/' || isAtOrBelow(root, other)))) kept.push(root);
+  for (const root of sorted)
+    if (!kept.some((other) => root !== other && (other === '/' || isAtOrBelow(root, other)))) kept.push(root);
   return kept.map((root) => ({ root, parent: dirname(root) }));
 }

@@ -46,7 +46,7 @@ async function copyInto(handle: FileHandle, entry: RestoreEntry, signal: AbortSi
   for await (const piece of entry.content()) {
     throwIfCancelled(signal);
     hash.update(piece);
-    for (let at = 0; at < piece.length; ) {
+    for (let at = 0; at < piece.length;) {
       const end = dataEnd(piece, at, zeros);
       if (end === at) {
         at += HOLE_BYTES;
@@ -71,7 +71,7 @@ function dataEnd(piece: Uint8Array, at: number, zeros: Buffer): number {
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
     done += bytesWritten;
   }
@@ -86,11 +86,17 @@ export async function writeLinkAt(path: string, entry: RestoreEntry, policy: Met
 }
 
 /** Whether `path` already is a regular file with this content, or this link. Links in place of files are not followed. */
-export async function alreadyThere(path: string, entry: Omit<RestoreEntry, 'content'>, signal: AbortSignal): Promise<boolean> {
+export async function alreadyThere(
+  path: string,
+  entry: Omit<RestoreEntry, 'content'>,
+  signal: AbortSignal,
+): Promise<boolean> {
   const stats = await lstat(fsPath(path)).catch(() => undefined);
   if (!stats) return false;
   if (entry.kind === 'symlink') {
-    return stats.isSymbolicLink() && decodeName(await readlink(fsPath(path), { encoding: 'buffer' })) === entry.linkTarget;
+    return (
+      stats.isSymbolicLink() && decodeName(await readlink(fsPath(path), { encoding: 'buffer' })) === entry.linkTarget
+    );
   }
   if (entry.kind !== 'file' || !stats.isFile() || stats.size !== entry.size || !entry.sha256) return false;
   return sameHash(await hashFile(path, signal), entry.sha256);
@@ -102,7 +108,7 @@ export async function hashFile(path: string, signal: AbortSignal): Promise<Buffe
   try {
     const hash = createHash('sha256');
     const buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
-    for (let position = 0; ; ) {
+    for (let position = 0; ;) {
       throwIfCancelled(signal);
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
       if (bytesRead === 0) return hash.digest();

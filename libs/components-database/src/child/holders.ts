@@ -2,10 +2,13 @@ import { readdir, readlink, stat } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
 import { systemErrorCode } from '@foodsave-backup/kernel';
 
+/** Linux gives it this fixed inode (PROC_PID_INIT_INO, include/linux/proc_ns.h). */
+const INITIAL_PID_NAMESPACE = 'pid:[4026531836]';
+
 export interface Holders {
   /** Other processes that have the file open. */
   pids: number[];
-  /** False when some process could not be looked into (another user's, or no /proc at all). */
+  /** False when some process could not be seen or looked into: another user's, one outside this container, no /proc. */
   everyone: boolean;
 }
 
@@ -17,7 +20,7 @@ export async function findHolders(file: BigIntStats): Promise<Holders> {
   } catch {
     return { pids: [], everyone: false };
   }
-  const holders: Holders = { pids: [], everyone: true };
+  const holders: Holders = { pids: [], everyone: names.includes('1') && (await inInitialNamespace()) };
   for (const name of names) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
@@ -26,6 +29,15 @@ export async function findHolders(file: BigIntStats): Promise<Holders> {
     else if (holds) holders.pids.push(pid);
   }
   return holders;
+}
+
+/** From a container the processes of the host and of other containers cannot be seen, though they may share a volume. */
+async function inInitialNamespace(): Promise<boolean> {
+  try {
+    return (await readlink('/proc/self/ns/pid')) === INITIAL_PID_NAMESPACE;
+  } catch {
+    return false;
+  }
 }
 
 /** `undefined` when this user may not know. A process that has ended holds nothing. */

@@ -1,7 +1,7 @@
 import { closest } from './suggest.ts';
 import { INSTANCE_NAME } from './sections.ts';
 import type { ConfigIssue, ConfigTree, ConfigValue } from './issues.ts';
-import { isTree, issue } from './issues.ts';
+import { MAX_ISSUES, isTree, issue } from './issues.ts';
 
 /** One component instance as it is configured. Its driver checks the keys of `config`. */
 export interface ComponentSpec {
@@ -55,6 +55,7 @@ export function componentSpecs(
   }
   const out: ComponentSpec[] = [];
   for (const [type, value] of Object.entries(section)) {
+    if (issues.length >= MAX_ISSUES) break;
     if (isKnownType(type, plugins, issues)) out.push(...specsOfKind(type, value, issues));
   }
   if (out.length > MAX_INSTANCES) {

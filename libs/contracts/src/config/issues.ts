@@ -46,6 +46,8 @@ export function isTree(value: unknown): value is ConfigTree {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** More are not looked for: the rest is told once these are solved. */
+export const MAX_ISSUES = 50;
 const MAX_DEPTH = 20;
 const MAX_NODES = 20_000;
 // Names that plain objects give a meaning of their own: as keys they could change how later code sees the object.
@@ -65,7 +67,7 @@ type Path = readonly (string | number)[];
 
 function copyNode(node: unknown, path: Path, state: { nodes: number; issues: ConfigIssue[] }): ConfigValue {
   const refuse = (reason: string): null => {
-    state.issues.push(issue(path, reason, 'application: foodsave'));
+    if (state.issues.length < MAX_ISSUES) state.issues.push(issue(path, reason, 'application: foodsave'));
     return null;
   };
   state.nodes += 1;
@@ -76,13 +78,18 @@ function copyNode(node: unknown, path: Path, state: { nodes: number; issues: Con
   if (node === null || typeof node === 'string' || typeof node === 'boolean') return node;
   if (typeof node === 'number') return Number.isFinite(node) ? node : refuse('must be a finite number');
   if (Array.isArray(node)) return node.map((item: unknown, i) => copyNode(item, [...path, i], state));
-  if (typeof node !== 'object') return refuse('must be a text, a number, true, false, a list or a mapping');
-  const prototype: unknown = Object.getPrototypeOf(node);
-  if (prototype !== null && prototype !== Object.prototype) return refuse('must be a plain mapping');
+  if (typeof node !== 'object' || !isPlain(node)) {
+    return refuse('must be a text, a number, true, false, a list or a mapping');
+  }
   const entries: [string, ConfigValue][] = [];
   for (const [key, item] of Object.entries(node)) {
     if (FORBIDDEN_KEYS.has(key)) refuse(`has a key that cannot be used: ${key}`);
     else if (item !== undefined) entries.push([key, copyNode(item, [...path, key], state)]);
   }
   return Object.fromEntries(entries);
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
 }

@@ -233,6 +233,13 @@ describe('bounds', () => {
     }
   });
 
+  it('at most 50 problems are told', () => {
+    const many = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`key${String(i)}`, null]));
+    expect(refused(many)).toHaveLength(50);
+    expect(refused({ components: many })).toHaveLength(50);
+    expect(refused({ components: COMPONENTS, retention: many })).toHaveLength(50);
+  });
+
   it('any value at all is either accepted or refused with reasons', () => {
     const keys = fc.oneof(
       fc.constantFrom(...CONFIG_KEYS, 'database', 'path', 'daily', 'constructor', '__proto__'),

@@ -3,7 +3,7 @@ import type { ClassConstructor } from 'class-transformer';
 import { getMetadataStorage, validateSync } from 'class-validator';
 import { componentSpecs } from './components.ts';
 import type { ComponentSpec } from './components.ts';
-import { cleanTree, isTree, issue } from './issues.ts';
+import { MAX_ISSUES, cleanTree, isTree, issue } from './issues.ts';
 import type { ConfigIssue, ConfigTree, ConfigValue } from './issues.ts';
 import {
   CompressionConfig,
@@ -94,7 +94,7 @@ export function parseBackupConfig(value: unknown): ParsedConfig {
     server: of(ServerConfig, 'server'),
     logging: of(LoggingConfig, 'logging'),
   };
-  return issues.length > 0 ? { ok: false, issues } : { ok: true, config };
+  return issues.length > 0 ? { ok: false, issues: issues.slice(0, MAX_ISSUES) } : { ok: true, config };
 }
 
 /** `s3://…` and `sftp://…` addresses, any other text as a directory. */
@@ -167,6 +167,7 @@ function refuseUnknown(
 ): void {
   for (const key of Object.keys(tree)) {
     if (known.includes(key)) continue;
+    if (issues.length >= MAX_ISSUES) return;
     issues.push(issue([...path, key], 'is not a known key', example(path, key, known), closest(key, known)));
   }
 }

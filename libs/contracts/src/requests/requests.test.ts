@@ -47,8 +47,8 @@ describe('defaults', () => {
   ])('%o', (cls, defaults) => {
     const request = validateRequest(cls, {}, undefined);
     expect(request).toBeInstanceOf(cls);
-    expect({ ...request }).toEqual(defaults);
-    expect({ ...validateRequest(cls, null, Object.create(null)) }).toEqual(defaults);
+    expect(Object.fromEntries(Object.entries(request))).toEqual(defaults);
+    expect(Object.entries(validateRequest(cls, null, Object.create(null)))).toEqual(Object.entries(request));
   });
 });
 
@@ -60,7 +60,7 @@ describe('query and body', () => {
       components: 'database, files:uploads,database',
       wait: '0',
     };
-    expect({ ...validateRequest(CreateRequest, query) }).toEqual({
+    expect(Object.fromEntries(Object.entries(validateRequest(CreateRequest, query)))).toEqual({
       backup_name: 'my_backup',
       verify: true,
       components: ['database', 'files:uploads'],
@@ -70,7 +70,7 @@ describe('query and body', () => {
 
   it('reads the values of a JSON body, null meaning absent', () => {
     const body = { verify: false, components: ['database', 'vector_store'], backup_name: null, wait: true };
-    expect({ ...validateRequest(CreateRequest, {}, body) }).toEqual({
+    expect(Object.fromEntries(Object.entries(validateRequest(CreateRequest, {}, body)))).toEqual({
       verify: false,
       components: ['database', 'vector_store'],
       wait: true,

@@ -1,12 +1,10 @@
-import type { ErrorCode } from '@foodsave-backup/kernel';
-
 /** An error as it stands in a backup, a run or an event. */
 export class ErrorInfo {
   /**
    * Stable code for programs.
    * @example 'SOURCE_MISSING'
    */
-  code!: ErrorCode;
+  code!: string;
 
   /** What happened. */
   message!: string;
@@ -25,16 +23,16 @@ export class Verification {
   level!: 'none' | 'new' | 'quick' | 'full';
 
   /**
-   * `null` for level `none`.
+   * `none` while nothing was looked at.
    * @example 'ok'
    */
-  status!: 'ok' | 'damaged' | null;
+  status!: 'ok' | 'damaged' | 'none';
 
   /**
-   * ISO 8601 UTC; `null` for level `none`.
+   * ISO 8601 UTC; absent for level `none`.
    * @example '2026-11-23T02:00:09.000Z'
    */
-  at!: string | null;
+  at?: string;
 }
 
 /** One component instance in a backup. */
@@ -46,203 +44,159 @@ export class BackupComponent {
   type!: string;
 
   /**
-   * `partial`: some of the source could not be read. `failed`: nothing of it is in the backup.
+   * `failed`: nothing of it is in the backup.
    * @example 'complete'
    */
-  status!: 'complete' | 'partial' | 'failed';
+  status!: 'complete' | 'failed';
 
-  /**
-   * Files.
-   * @example 1
-   */
+  /** @example 1 */
   files!: number;
 
   /**
-   * Bytes of the contents.
-   * @example 52428800
-   */
-  sizeBytes!: number;
-
-  /**
-   * Bytes that this backup added to the repository for it.
-   * @example 131072
-   */
-  storedBytes!: number;
-
-  /**
-   * The instant whose state was captured, ISO 8601 UTC; `null` when it failed.
-   * @example '2026-11-23T02:00:01.000Z'
-   */
-  capturedAt!: string | null;
-
-  /** What the component's driver counted on the captured bytes (tables with row counts, vectors, keys, …). */
-  facts!: Record<string, unknown>;
-
-  /** Why it failed. */
-  error?: ErrorInfo;
-}
-
-/** A pin: retention never deletes a held backup. */
-export class Hold {
-  /** Why it is held, as its maker wrote it. */
-  reason?: string;
-
-  /** Since when, ISO 8601 UTC. */
-  since!: string;
-}
-
-/** One named, immutable point in time of one or more components. */
-export class Backup {
-  /**
-   * Unique in the repository without regard to case.
-   * @example 'pre_deployment_backup'
-   */
-  name!: string;
-
-  /**
-   * Identity of the backup; never used twice, unlike the name.
-   * @example '01k9z3s5e8m0v6qv7c2d4f8g1h'
-   */
-  id!: string;
-
-  /**
-   * `partial`: a component failed. `damaged`: bytes of it are missing or wrong.
-   * @example 'complete'
-   */
-  status!: 'complete' | 'partial' | 'damaged';
-
-  /**
-   * ISO 8601 UTC.
-   * @example '2026-11-23T02:00:00.000Z'
-   */
-  createdAt!: string;
-
-  /**
-   * ISO 8601 UTC.
-   * @example '2026-11-23T02:00:04.200Z'
-   */
-  finishedAt!: string;
-
-  /**
-   * Milliseconds.
-   * @example 4200
-   */
-  durationMs!: number;
-
-  /**
-   * What started it: `manual`, `schedule`, `safety` (before a live restore), …
-   * @example 'manual'
-   */
-  trigger!: string;
-
-  /** @example ['release-42'] */
-  tags!: string[];
-
-  /**
-   * Bytes of the contents of all components.
-   * @example 73400320
+   * Bytes that a restore gives.
+   * @example 250744832
    */
   sizeBytes!: number;
 
   /**
    * Bytes that this backup added to the repository.
-   * @example 262144
+   * @example 5557924
    */
   storedBytes!: number;
 
-  /** By instance (`database:main`). */
+  /**
+   * ISO 8601 UTC: whose state was captured.
+   * @example '2026-11-23T02:00:01.000Z'
+   */
+  capturedAt?: string;
+
+  /** What was computed on the captured bytes: tables and rows, vectors, files. */
+  facts!: Record<string, unknown>;
+
+  error?: ErrorInfo;
+}
+
+/** One named, immutable point in time of one or more components. */
+export class Backup {
+  /** @example 'full_backup_20261123_020000' */
+  name!: string;
+
+  /** @example '01k9z3s5e8m0v6qv7c2d4f8g1h' */
+  id!: string;
+
+  /**
+   * `partial`: a component could not be captured, or its source was corrupt. `damaged`: a verification found damage.
+   * @example 'complete'
+   */
+  status!: 'complete' | 'partial' | 'damaged';
+
+  /** @example '2026-11-23T02:00:00.000Z' */
+  createdAt!: string;
+
+  /** @example '2026-11-23T02:00:09.000Z' */
+  finishedAt!: string;
+
+  /** @example 9000 */
+  durationMs!: number;
+
+  /**
+   * What started it: `manual`, `schedule`, `safety`, `first-start`, `deploy`.
+   * @example 'manual'
+   */
+  trigger!: string;
+
+  tags!: string[];
+
+  /**
+   * Bytes that a restore gives.
+   * @example 276258702
+   */
+  sizeBytes!: number;
+
+  /**
+   * Bytes that this backup added to the repository.
+   * @example 5558145
+   */
+  storedBytes!: number;
+
+  /** By instance, for example `database:main`. */
   components!: Record<string, BackupComponent>;
 
   verification!: Verification;
 
-  /** `null` when it is not held. */
-  hold!: Hold | null;
+  /** Pinned: retention never deletes it. */
+  hold!: boolean;
 
-  /**
-   * Tiers of the retention that keep it now.
-   * @example ['daily', 'weekly']
-   */
+  /** Retention tiers that keep it now: `daily`, `weekly`, `monthly`. */
   tiers!: string[];
 
-  /** Why it is not complete. */
   error?: ErrorInfo;
 }
 
-/** A page of a longer list. */
+/** A page of a list. */
 export interface Page<T> {
   items: T[];
-  /** Entries of all pages. */
   total: number;
-  /** `cursor` of the next page; `null` on the last. */
-  nextCursor: string | null;
+  nextCursor?: string;
 }
 
-/** What every page says besides its items. */
 export class PageInfo {
-  /** Entries of all pages. */
+  /**
+   * Matches in all.
+   * @example 42
+   */
   total!: number;
 
-  /** `cursor` of the next page; `null` on the last. */
-  nextCursor!: string | null;
+  /** Give it as `cursor` for the next page; absent on the last one. */
+  nextCursor?: string;
 }
 
-/** A page of backups, newest first. */
 export class BackupPage extends PageInfo implements Page<Backup> {
+  /** Newest first. */
   items!: Backup[];
 }
 
-/** One file, folder or link of a backup. */
+/** One entry of a directory of a backup. */
 export class TreeEntry {
   /**
-   * Name without its folder.
-   * @example 'invoice.pdf'
-   */
-  name!: string;
-
-  /**
-   * Path in the backup.
-   * @example 'data/uploads/invoice.pdf'
+   * Relative to the directory of the configuration file.
+   * @example 'data/foodsave.db'
    */
   path!: string;
 
   /** @example 'file' */
-  kind!: 'file' | 'directory' | 'symlink';
+  type!: 'file' | 'directory' | 'symlink';
 
-  /**
-   * Component instance that it belongs to.
-   * @example 'files:main'
-   */
-  component!: string;
-
-  /**
-   * Bytes; 0 for folders and links.
-   * @example 18234
-   */
+  /** Of a directory: everything below it. */
   sizeBytes!: number;
 
-  /** ISO 8601 UTC. */
-  modifiedAt!: string;
+  /** Of a directory: files below it. */
+  files?: number;
 
   /**
-   * Permission bits in octal.
-   * @example '0644'
+   * Permission bits.
+   * @example 420
    */
-  mode!: string;
+  mode?: number;
 
-  /** Of a file: SHA-256 of its content, hexadecimal. */
+  /** @example '2026-11-22T20:15:00.000Z' */
+  modifiedAt?: string;
+
+  /** Of a file, 64 hexadecimal digits. */
   sha256?: string;
 
-  /** Of a link: where it points. */
   linkTarget?: string;
 }
 
-/** A page of the entries of one folder of a backup, in the order of their names. */
-export class TreePage extends PageInfo implements Page<TreeEntry> {
-  items!: TreeEntry[];
+/** One directory of a backup, over all of its components or one. */
+export class TreeListing {
+  /** Name of the backup. */
+  name!: string;
 
-  /**
-   * The folder; empty for the top.
-   * @example 'data/uploads'
-   */
+  component?: string;
+
+  /** `''` for the top. */
   path!: string;
+
+  entries!: TreeEntry[];
 }

@@ -1,65 +1,4 @@
-import { ErrorInfo } from './backup.ts';
-
-/** What a restore wrote for one component. */
-export class RestoredComponent {
-  /** @example 'complete' */
-  status!: 'complete' | 'failed';
-
-  /** Files written. */
-  files!: number;
-
-  /** Bytes written. */
-  bytes!: number;
-
-  /** What a person must know afterwards. */
-  notes!: string[];
-
-  /** Why it failed. */
-  error?: ErrorInfo;
-}
-
-/** `POST /restore/{name}`, `POST /undo`: what was restored. */
-export class RestoreResult {
-  /** Name of the backup. */
-  name!: string;
-
-  /** Directory that was restored into; `null` when the live data was replaced. */
-  target!: string | null;
-
-  /** By instance (`database:main`). */
-  components!: Record<string, RestoredComponent>;
-
-  /** Files written in all. */
-  files!: number;
-
-  /** Bytes written in all. */
-  bytes!: number;
-
-  /** Milliseconds. */
-  durationMs!: number;
-
-  /** Name of the safety backup that `POST /undo` goes back to; `null` when no live data was touched. */
-  undo!: string | null;
-}
-
-/** What a restore would do to one component. Lists of paths have at most 1,000 entries; the counts are exact. */
-export class RestorePreviewComponent {
-  /** Paths in the backup that would appear. */
-  added!: string[];
-
-  /** Paths that would be overwritten. */
-  replaced!: string[];
-
-  /** Paths that would be removed. */
-  deleted!: string[];
-
-  counts!: RestoreCounts;
-
-  /** Bytes that would be written. */
-  bytes!: number;
-}
-
-/** How many entries a restore would touch. */
+/** Counts of a restore into the live application. */
 export class RestoreCounts {
   added!: number;
   replaced!: number;
@@ -67,167 +6,179 @@ export class RestoreCounts {
   unchanged!: number;
 }
 
-/** `POST /restore/{name}?dry_run=true`: what would be restored. Nothing was changed. */
-export class RestorePreview {
-  /** Name of the backup. */
-  name!: string;
-
-  dryRun!: true;
-
-  /** Directory that would be restored into; `null`: the live data would be replaced. */
-  target!: string | null;
-
-  /** By instance (`database:main`). */
-  components!: Record<string, RestorePreviewComponent>;
-
-  /** Bytes that would be written in all. */
+/** What a restore of one component into the live application changes. */
+export class RestorePlan {
+  /** At most 1,000 paths of each list; the counts are exact. */
+  added!: string[];
+  replaced!: string[];
+  deleted!: string[];
+  counts!: RestoreCounts;
+  /** Bytes that are written. */
   bytes!: number;
 }
 
-/** One thing that is wrong with a backup. */
-export class Damage {
-  /** Component instance, where it concerns one. */
-  component?: string;
+export class RestoredComponent {
+  /** @example 1 */
+  files!: number;
+  /** @example 2461696 */
+  bytes!: number;
+  /** What a person must know afterwards. */
+  notes!: string[];
+}
 
-  /** Path in the backup, where it concerns one file. */
-  path?: string;
-
-  /** What is wrong. */
+/** An entry that could not be restored. */
+export class FailedEntry {
+  component!: string;
+  path!: string;
+  /** @example 'DATA_DAMAGED' */
+  code!: string;
   message!: string;
 }
 
-/** `POST /verify/{name}`. */
-export class VerifyResult {
-  /** Name of the backup. */
+/** What was restored, or with `dryRun` would be. */
+export class RestoreResult {
+  /** @example 'full_backup_20261123_020000' */
   name!: string;
+  /** Absolute directory; absent for a restore into the live application. */
+  target?: string;
+  dryRun!: boolean;
+  /** By instance; empty for a dry run into the live application, which has a `plan`. */
+  components!: Record<string, RestoredComponent>;
+  /** Live only, by instance. */
+  plan?: Record<string, RestorePlan>;
+  failed!: FailedEntry[];
+  /** Name of the safety backup, which `undo` restores. */
+  undo?: string;
+}
 
-  /** @example 'full' */
+export class DamagedEntry {
+  /** @example 'files:main' */
+  component!: string;
+  /** @example 'data/uploads/a.jpg' */
+  path!: string;
+  reason!: string;
+}
+
+export class VerifyResult {
+  /** @example 'full_backup_20261123_020000' */
+  name!: string;
   level!: 'quick' | 'full';
-
   /** @example 'ok' */
   status!: 'ok' | 'damaged';
-
-  /** Bytes that were read and compared; 0 when only presence and sizes were looked at. */
+  /** Bytes that were read and compared; 0 for `quick`. */
   checkedBytes!: number;
-
-  /** `false`: checksums are switched off, so that even `full` looked at sizes and presence only. */
-  checksums!: boolean;
-
-  damaged!: Damage[];
+  checkedFiles!: number;
+  damaged!: DamagedEntry[];
+  /** What was not looked at, and why. */
+  notes!: string[];
 }
 
-/** Figures of one component over all backups. */
-export class ComponentStats {
-  /** Backups that contain it. */
+export class RepositoryDamage {
+  kind!: 'pack' | 'index' | 'manifest' | 'repository' | 'file';
+  /** Object key, or the backup, component and path of a file. */
+  what!: string;
+  reason!: string;
+  backup?: string;
+  component?: string;
+  path?: string;
+}
+
+export class CheckResult {
+  status!: 'ok' | 'damaged';
   backups!: number;
-
-  /** Bytes of the contents in all of these backups. */
-  logicalBytes!: number;
-
-  /** Bytes that they added to the repository. */
-  storedBytes!: number;
+  packs!: number;
+  blobs!: number;
+  /** Bytes that were read and compared; 0 without `read_data`. */
+  checkedBytes!: number;
+  damaged!: RepositoryDamage[];
+  /** Left by interrupted runs; cleanup removes them. */
+  unreferencedPacks!: number;
+  unreferencedBytes!: number;
+  /** Backups that were never acknowledged. */
+  unconfirmed!: string[];
 }
 
-/** How the repository grew on one day. */
 export class GrowthPoint {
-  /**
-   * Day, UTC.
-   * @example '2026-11-23'
-   */
-  date!: string;
+  name!: string;
+  /** @example '2026-11-23T02:00:00.000Z' */
+  at!: string;
+  storedBytes!: number;
+  sizeBytes!: number;
+}
 
-  /** Backups made on that day. */
+export class ComponentStats {
   backups!: number;
-
-  /** Bytes added on that day. */
+  sizeBytes!: number;
   storedBytes!: number;
 }
 
-/** How many backups there are. */
-export class BackupCounts {
-  total!: number;
+export class FolderStats {
+  packs!: number;
+  bytes!: number;
+}
+
+export class Stats {
+  /** @example 12 */
+  backups!: number;
   complete!: number;
   partial!: number;
   damaged!: number;
-  held!: number;
-}
-
-/** `GET /stats`. */
-export class Stats {
-  backups!: BackupCounts;
-
-  /** Bytes that restoring every backup would write. */
+  /** Bytes that all backups would restore. */
   logicalBytes!: number;
-
-  /** Bytes that the repository takes. */
+  /** Bytes of all packs. */
   storedBytes!: number;
-
-  /**
-   * `logicalBytes` through `storedBytes`; `null` in an empty repository.
-   * @example 11.4
-   */
-  dedupRatio!: number | null;
-
-  /** Oldest first. */
+  /** Logical by stored bytes; 0 while nothing is stored. */
+  dedupRatio!: number;
+  packs!: number;
+  oldest?: string;
+  newest?: string;
+  /** One point a backup, oldest first. */
   growth!: GrowthPoint[];
-
-  /** By instance (`database:main`). */
-  components!: Record<string, ComponentStats>;
-
-  /** ISO 8601 UTC; `null` without a backup. */
-  newestAt!: string | null;
-
-  /** ISO 8601 UTC; `null` without a backup. */
-  oldestAt!: string | null;
+  /** By instance. */
+  byComponent!: Record<string, ComponentStats>;
+  /** By folder of the repository. */
+  byFolder!: Record<string, FolderStats>;
 }
 
-/** Why one backup stays. */
 export class KeptBackup {
   name!: string;
-
-  /** @example ['daily 2026-11-23', 'newest complete'] */
+  /** @example ['newest of day 2026-11-23'] */
   reasons!: string[];
 }
 
-/** Why one backup goes. */
 export class DeletedBackup {
   name!: string;
-
-  /** @example ['beyond 7 daily, 4 weekly and 12 monthly backups'] */
-  reasons!: string[];
+  reason!: string;
 }
 
-/** `DELETE /cleanup`. */
 export class CleanupResult {
-  /** `true`: nothing was deleted, this is what would be. */
   dryRun!: boolean;
-
   deleted!: DeletedBackup[];
-
   kept!: KeptBackup[];
-
-  /** Bytes freed (with `dryRun`: an estimate). */
   freedBytes!: number;
+  /** Packs removed. */
+  packs!: number;
+  /** Why nothing was deleted although something could have been. */
+  blocked?: string;
 }
 
-/** State of one part of the system. */
+export class DeleteResult {
+  name!: string;
+  packs!: number;
+  freedBytes!: number;
+  /** Why no space was freed. The backup is deleted all the same. */
+  blocked?: string;
+}
+
 export class HealthIndicator {
   status!: 'up' | 'down';
-
-  /** Why it is down, or a figure worth knowing. */
   message?: string;
 }
 
-/** `GET /health`, in the shape of Terminus: 200 or 503. */
+/** The shape of @nestjs/terminus. */
 export class Health {
   status!: 'ok' | 'error' | 'shutting_down';
-
-  /** What is up, by indicator. */
   info!: Record<string, HealthIndicator>;
-
-  /** What is down, by indicator. */
   error!: Record<string, HealthIndicator>;
-
-  /** Both. */
   details!: Record<string, HealthIndicator>;
 }

@@ -52,14 +52,14 @@ export class Run {
    */
   status!: RunStatus;
 
-  /** ISO 8601 UTC; `null` while it is queued. */
-  startedAt!: string | null;
+  /** ISO 8601 UTC: when it was asked for. */
+  startedAt!: string;
 
-  /** ISO 8601 UTC; `null` until it ends. */
-  finishedAt!: string | null;
+  /** ISO 8601 UTC; absent until it ends. */
+  finishedAt?: string;
 
-  /** `null` before there is any. */
-  progress!: RunProgress | null;
+  /** Absent before there is any. */
+  progress?: RunProgress;
 
   /** What the command answers (a backup, what was restored, …), once it has succeeded. */
   result?: unknown;

@@ -30,20 +30,21 @@ describe('problems are told with their line, and without any value', () => {
     ['server:\n  port: 1\n  port: CANARY\n', 'line 3: port is written twice'],
     ['"CANARY value": 1\n"CANARY value": 2\n', 'line 2: a key is written twice'],
     ['server:\n\tport: CANARY\n', 'line 2: a tab is used'],
-    ['server: { port: CANARY\n', 'a character is missing'],
+    ['server: { port: CANARY\n', 'a closing bracket or brace is missing'],
     ['server: "CANARY\n', 'a character is missing'],
     ['server: "\\q CANARY"\n', 'line 1: a text in double quotes has an escape'],
     ['server: @CANARY\n', 'line 1: a value starts with a reserved character'],
     ['application: CANARY: b\n', 'line 1: a key has a nested mapping'],
     ['application: !CANARY b\n', 'line 1: a value has a tag'],
-    ['application: !!binary Q0FOQVJZ\n', 'line 1: a value has a tag'],
+    ['application: !!binary Q0FOQVJZ\n', 'line 1: application must be a text'],
     ['application: *CANARY\n', 'line 1: an alias'],
-    ['1: CANARY\n', 'line 1: a key is not a text'],
+    ['1: CANARY\n', 'line 1: 1 is not a known key'],
     ['{ a: b }: CANARY\n', 'line 1: a key is not a text'],
     ['application: a\n---\napplication: CANARY\n', 'several documents'],
     ['- CANARY\n', 'must be a mapping'],
     ['CANARY\n', 'must be a mapping'],
-    ['a: &a [*a]\n', 'alias'],
+    ['a: &a [*a]\n', 'line 1: an alias (*) refers to what it is part of'],
+    ['a: *CANARY\nb: &CANARY 1\n', 'line 1: an alias'],
     [`${MINIMAL}plugins:\n  - ./x\n  - 7\n`, 'line 2: plugins must be a list'],
     [`${MINIMAL}encryption:\n  enabled: CANARY\n`, 'line 3: encryption.enabled must be true or false'],
     [`x: &x { daily: CANARY }\n${MINIMAL}retention: *x\n`, 'retention.daily must be a whole number'],
@@ -177,12 +178,12 @@ describe('hostile texts end in an error', () => {
           expect(error.code).toBe('CONFIG_INVALID');
         }
       }),
-      { numRuns: 1500 },
+      { numRuns: 400 },
     );
   });
 
   it('a secret among garbage is never repeated', () => {
-    const noise = fc.string({ unit: fc.constantFrom(...'ab:{}[]&*!|>\'"%@`#,- \n\t?'), maxLength: 30 });
+    const noise = fc.string({ unit: fc.constantFrom(...Array.from('ab:{}[]&*!|>\'"%@`#,- \n\t?')), maxLength: 30 });
     fc.assert(
       fc.property(noise, noise, (before, after) => {
         try {

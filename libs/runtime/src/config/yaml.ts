@@ -17,7 +17,7 @@ const REASONS: Readonly<Record<YAMLError['code'], string>> = {
   BAD_ALIAS: 'an alias (*) is not valid or refers to nothing before it',
   BAD_DIRECTIVE: 'a directive (%) is not valid',
   BAD_DQ_ESCAPE: 'a text in double quotes has an escape (\\) that YAML does not know; use single quotes',
-  BAD_INDENT: 'the indentation is wrong',
+  BAD_INDENT: 'the indentation is wrong, or a closing bracket or brace is missing',
   BAD_PROP_ORDER: 'an anchor or a tag is in the wrong place',
   BAD_SCALAR_START: 'a value starts with a reserved character; put it in quotes',
   BLOCK_AS_IMPLICIT_KEY: 'a key has a nested mapping on its own line; put texts with ": " in quotes',
@@ -64,7 +64,7 @@ export function parseYaml(text: string, source: string): YamlSource {
   if (failed) refuse(REASONS[failed.code], failed.pos[0]);
   inspect(document, refuse);
   const result = attempt(() => ({ value: document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown }));
-  const { value } = result ?? refuse('its aliases (*) unfold too far or refer to themselves');
+  const { value } = result ?? refuse('its aliases (*) unfold too far');
   return {
     value,
     lineOf: (path) => {
@@ -104,7 +104,11 @@ function inspect(document: Document.Parsed, refuse: (reason: string, offset?: nu
   let aliases = 0;
   visit(document, {
     Alias: (_key, node) => {
-      if (++aliases > MAX_ALIASES) refuse(`it has more than ${String(MAX_ALIASES)} aliases (*)`, node.range?.[0]);
+      const at = node.range?.[0];
+      if (++aliases > MAX_ALIASES) refuse(`it has more than ${String(MAX_ALIASES)} aliases (*)`, at);
+      const target = node.resolve(document) ?? refuse(REASONS.BAD_ALIAS, at);
+      const [from, to] = target.range ?? [0, 0];
+      if (at !== undefined && from <= at && at < to) refuse('an alias (*) refers to what it is part of', at);
     },
     Map: (_key, map) => {
       const seen = new Set<string>();

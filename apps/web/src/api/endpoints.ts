@@ -1,0 +1,87 @@
+import type {
+  Backup,
+  BackupPage,
+  CleanupResult,
+  CreateRequest,
+  Health,
+  RestorePreview,
+  RestoreRequest,
+  Run,
+  RunPage,
+  Stats,
+  TreePage,
+  VerifyRequest,
+} from '@foodsave-backup/contracts/types';
+import { newIdempotencyKey, request } from './client.ts';
+
+const at = (name: string): string => encodeURIComponent(name);
+
+/** One function an endpoint; each throws ApiError. Those that start something answer with its run, at once. */
+export const api = {
+  list: async (cursor: string | undefined, signal: AbortSignal): Promise<BackupPage> =>
+    (await request('GET', '/list', { query: { limit: 50, cursor }, signal })) as BackupPage,
+
+  backup: async (name: string, signal: AbortSignal): Promise<Backup> =>
+    (await request('GET', `/backups/${at(name)}`, { signal })) as Backup,
+
+  tree: async (name: string, path: string, cursor: string | undefined, signal: AbortSignal): Promise<TreePage> =>
+    (await request('GET', `/backups/${at(name)}/tree`, {
+      query: { path: path === '' ? undefined : path, cursor, limit: 100 },
+      signal,
+    })) as TreePage,
+
+  runs: async (signal: AbortSignal): Promise<RunPage> =>
+    (await request('GET', '/runs', { query: { limit: 20 }, signal })) as RunPage,
+
+  run: async (id: string, signal: AbortSignal): Promise<Run> =>
+    (await request('GET', `/runs/${at(id)}`, { signal })) as Run,
+
+  stats: async (signal: AbortSignal): Promise<Stats> => (await request('GET', '/stats', { signal })) as Stats,
+
+  /** 503 is an answer too: it says what is down. */
+  health: async (signal: AbortSignal): Promise<Health> =>
+    (await request('GET', '/health', { signal, accept: [503] })) as Health,
+
+  components: async (signal: AbortSignal): Promise<unknown> => request('GET', '/components', { signal }),
+
+  create: async (parameters: Omit<CreateRequest, 'wait'>): Promise<Run> =>
+    (await request('POST', '/create', {
+      query: { wait: false },
+      body: parameters,
+      idempotencyKey: newIdempotencyKey(),
+    })) as Run,
+
+  verify: async (name: string, level: VerifyRequest['level']): Promise<Run> =>
+    (await request('POST', `/verify/${at(name)}`, {
+      query: { level, wait: false },
+      idempotencyKey: newIdempotencyKey(),
+    })) as Run,
+
+  previewRestore: async (name: string, parameters: RestoreChoice, signal: AbortSignal): Promise<RestorePreview> =>
+    (await request('POST', `/restore/${at(name)}`, { body: { ...parameters, dry_run: true }, signal })) as RestorePreview,
+
+  restore: async (name: string, parameters: RestoreChoice): Promise<Run> =>
+    (await request('POST', `/restore/${at(name)}`, {
+      body: { ...parameters, wait: false },
+      idempotencyKey: newIdempotencyKey(),
+    })) as Run,
+
+  undo: async (): Promise<Run> =>
+    (await request('POST', '/undo', { query: { wait: false }, idempotencyKey: newIdempotencyKey() })) as Run,
+
+  cancel: async (id: string): Promise<void> => {
+    await request('DELETE', `/runs/${at(id)}`);
+  },
+
+  remove: async (name: string): Promise<void> => {
+    await request('DELETE', `/backups/${at(name)}`);
+  },
+
+  cleanup: async (dryRun: boolean, signal?: AbortSignal): Promise<CleanupResult> =>
+    (await request('DELETE', '/cleanup', {
+      query: { dry_run: dryRun },
+      ...(signal === undefined ? {} : { signal }),
+    })) as CleanupResult,
+};
+
+export type RestoreChoice = Pick<RestoreRequest, 'components' | 'target'>;

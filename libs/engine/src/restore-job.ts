@@ -1,0 +1,92 @@
+import { BackupError, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
+import type { Component, RestoreSink } from '@foodsave-backup/component';
+import type { Manifest, ManifestComponent, Repository } from '@foodsave-backup/repository';
+import { openComponent } from './opened.ts';
+import { restoreEntries, type Source } from './restore-entries.ts';
+import type { EngineDeps, Restore, RestoreResult, RunContext } from './types.ts';
+
+export interface RestoreJob {
+  deps: EngineDeps;
+  command: Restore;
+  context: RunContext;
+  repository: Repository;
+  manifest: Manifest;
+  source: Source;
+  /** Instances to restore, in the order of the manifest. */
+  instances: readonly string[];
+  scratch: string;
+  result: RestoreResult;
+  /** Of this run; its safety backup stands beside it. */
+  leaseId: string;
+}
+
+export function componentOf(job: RestoreJob, instance: string): ManifestComponent {
+  const component = job.manifest.components[instance];
+  if (component === undefined) throw new BackupError('INTERNAL', `The manifest has no ${instance}`);
+  return component;
+}
+
+/** Cumulative figures of a restore. */
+export class RestoreProgress {
+  readonly #job: RestoreJob;
+  readonly #totalBytes: number;
+  readonly #totalFiles: number;
+  #doneBytes = 0;
+  #doneFiles = 0;
+  phase = 'restore';
+
+  constructor(job: RestoreJob, manifest: Manifest) {
+    this.#job = job;
+    const all = job.instances.map((instance) => manifest.components[instance]);
+    this.#totalBytes = all.reduce((sum, c) => sum + (c?.sizeBytes ?? 0), 0);
+    this.#totalFiles = all.reduce((sum, c) => sum + (c?.files ?? 0), 0);
+  }
+
+  add(component: string, current: string, bytes: number, files: number): void {
+    this.#doneBytes += bytes;
+    this.#doneFiles += files;
+    this.#job.context.progress({
+      phase: this.phase,
+      component,
+      current,
+      doneBytes: this.#doneBytes,
+      totalBytes: this.#totalBytes,
+      doneFiles: this.#doneFiles,
+      totalFiles: this.#totalFiles,
+    });
+  }
+
+  /** The content with its bytes counted. */
+  async *count(component: string, path: string, content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const piece of content) {
+      throwIfCancelled(this.#job.context.signal);
+      this.add(component, path, piece.length, 0);
+      yield piece;
+    }
+  }
+}
+
+/** The component as configured now, or `undefined` when it is not (or not with a configuration that opens). */
+export function configured(job: RestoreJob, instance: string): Component | undefined {
+  const spec = job.deps.config.components.find((c) => c.instance === instance);
+  if (spec?.type !== componentOf(job, instance).type) return undefined;
+  return openComponent(job.deps, spec, job.scratch, job.repository.keys.encrypted);
+}
+
+/** Damaged files are listed and left out; the rest goes on. A fault of the target ends the restore. */
+export async function writeEntries(job: RestoreJob, instance: string, sink: RestoreSink, progress: RestoreProgress): Promise<void> {
+  const { context, result } = job;
+  for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths)) {
+    throwIfCancelled(context.signal);
+    const { content } = entry;
+    try {
+      await sink.write(content === undefined ? entry : { ...entry, content: () => progress.count(instance, entry.path, content()) });
+      if (entry.kind === 'file') progress.add(instance, entry.path, 0, 1);
+    } catch (error) {
+      const known = toBackupError(error);
+      if (known.code !== 'DATA_DAMAGED') throw known;
+      result.failed.push({ component: instance, path: entry.path, code: known.code, message: known.message });
+      context.emit({ type: 'warning', component: instance, code: known.code, message: known.message, path: entry.path });
+    }
+  }
+}
