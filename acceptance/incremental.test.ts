@@ -62,7 +62,7 @@ it('0.5 % random row updates of a 250 MB database add at most 1.1 times what zst
 
 it('an unchanged database of 1 GB adds less than 64 KiB', { timeout: 900_000 }, async () => {
   await using temp = await tempDir();
-  const app = await sampleApplication(temp.path, { seed: '6', databaseBytes: 1_000_000_000, documents: 10, photos: 5 });
+  const app = await sampleApplication(temp.path, { seed: '6', databaseBytes: 1_000_000_000, documents: 100, photos: 50 });
   expect(statSync(join(temp.path, 'data/foodsave.db')).size).toBeGreaterThan(950_000_000);
   await app.must({ command: 'create', trigger: 'manual', verify: false });
   const size = repositoryBytes(join(temp.path, 'backups'));

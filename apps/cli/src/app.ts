@@ -73,7 +73,7 @@ export class App {
 
   /** Carries out one command as a run in this process, showing its events. A run without a result throws its error. */
   async run(engine: Engine, command: Command): Promise<RunView> {
-    const { Run } = await import('@foodsave-backup/engine');
+    const { Run } = await import('@foodsave-backup/runtime');
     const run = new Run(newId(this.clock), command, this.clock);
     let thrown: unknown;
     const stop = (signal: string): boolean => {

@@ -46,8 +46,11 @@ export class Output {
     this.live = isTerminal(io.stderr, io.env);
   }
 
+  /** Columns that a line on stderr may take. */
   get width(): number {
-    return Math.max(20, (this.#io.stderr.columns ?? 80) - 1);
+    const { columns } = this.#io.stderr;
+    // Some pseudo terminals say 0: they do not know.
+    return columns === undefined || columns < 20 ? 79 : columns - 1;
   }
 
   /** A line on stderr. */

@@ -34,29 +34,12 @@ export class BackupModule implements NestModule {
   }
 
   static forRoot(options: BackupModuleOptions): DynamicModule {
-    return BackupModule.#assemble({ provide: BACKUP_OPTIONS, useValue: options });
+    return assemble({ provide: BACKUP_OPTIONS, useValue: options });
   }
 
   static forRootAsync({ imports, inject, useFactory }: BackupModuleAsyncOptions): DynamicModule {
     const provider: Provider = { provide: BACKUP_OPTIONS, useFactory, ...(inject === undefined ? {} : { inject }) };
-    return BackupModule.#assemble(provider, imports);
-  }
-
-  static #assemble(options: Provider, imports?: ModuleMetadata['imports']): DynamicModule {
-    // One object for all, so that Nest makes one engine and one queue of runs.
-    const core = BackupCoreModule.register(options, imports);
-    const features = [
-      CommandsModule,
-      RunsModule,
-      RetentionModule,
-      HealthModule,
-      ComponentsModule,
-      DatabaseBackupModule,
-      FilesBackupModule,
-      ConfigBackupModule,
-      VectorStoreBackupModule,
-    ].map((feature) => feature.register(core));
-    return { module: BackupModule, imports: [core, ...features], exports: [core, ...features] };
+    return assemble(provider, imports);
   }
 
   configure(consumer: MiddlewareConsumer): void {
@@ -64,4 +47,21 @@ export class BackupModule implements NestModule {
       .apply(createGatekeeper(this.#options.config.server.allowedHosts), apiHeaders)
       .forRoutes(API, `${API}/*path`, 'health/live');
   }
+}
+
+function assemble(options: Provider, imports?: ModuleMetadata['imports']): DynamicModule {
+  // One object for all, so that Nest makes one engine and one queue of runs.
+  const core = BackupCoreModule.register(options, imports);
+  const features = [
+    CommandsModule,
+    RunsModule,
+    RetentionModule,
+    HealthModule,
+    ComponentsModule,
+    DatabaseBackupModule,
+    FilesBackupModule,
+    ConfigBackupModule,
+    VectorStoreBackupModule,
+  ].map((feature) => feature.register(core));
+  return { module: BackupModule, imports: [core, ...features], exports: [core, ...features] };
 }

@@ -13,7 +13,8 @@ const CONTRACTS = path.resolve(import.meta.dirname, '..', '..', 'contracts');
 export const TARGET = path.resolve(import.meta.dirname, '..', 'src', 'openapi', 'contracts-metadata.ts');
 const FOLDERS = ['requests', 'responses'].map((name) => path.join(CONTRACTS, 'src', name) + path.sep);
 
-const HEAD = `// Made from the sources of libs/contracts by tools/contracts-metadata.mjs. Do not edit.
+const HEAD = `/* eslint-disable max-lines, max-lines-per-function -- one entry for each class, made by a program */
+// Made from the sources of libs/contracts by tools/contracts-metadata.mjs. Do not edit.
 import * as contracts from '@foodsave-backup/contracts';
 import type { ModelMetadata } from './document.ts';
 
@@ -31,21 +32,63 @@ export async function contractsMetadata() {
     // Every file of the folders that hold what crosses the wire.
     dtoFileNameSuffix: ['requests.ts', 'backup.ts', 'problem.ts', 'results.ts', 'run.ts'],
   });
+  const records = new Map();
   for (const file of program.getSourceFiles()) {
     const wanted = FOLDERS.some((folder) => path.normalize(file.fileName).startsWith(folder));
-    if (wanted && !file.fileName.endsWith('.test.ts')) visitor.visit(program, file);
+    if (!wanted || file.fileName.endsWith('.test.ts')) continue;
+    visitor.visit(program, file);
+    collectRecords(file, records);
   }
   const printer = ts.createPrinter();
   const empty = ts.createSourceFile('metadata.ts', '', ts.ScriptTarget.ESNext, false, ts.ScriptKind.TS);
-  const classes = visitor.collect().models.flatMap(([, meta]) => Object.entries(meta));
-  const text = classes
-    .map(([name, properties]) => `${name}: ${printer.printNode(ts.EmitHint.Unspecified, properties, empty)}`)
+  const classes = new Map(visitor.collect().models.flatMap(([, meta]) => Object.entries(meta)));
+  const text = [...classes]
+    .map(([name, literal]) => [name, corrected(literal, records.get(name) ?? new Map(), classes)])
+    .map(([name, literal]) => `${name}: ${printer.printNode(ts.EmitHint.Unspecified, literal, empty)}`)
     .sort()
     .join(',\n');
   // The plugin names other classes through an import of their file: here they all come from the one door.
   const body = text.replaceAll(/\bt\["[^"]*"\]\./g, 'contracts.');
   const options = await resolveConfig(TARGET);
   return format(`${HEAD}{ ${body} };\n}\n`, { ...options, filepath: TARGET });
+}
+
+/** Properties of the form `Record<string, T>`: class → property → name of T. */
+function collectRecords(file, records) {
+  for (const statement of file.statements) {
+    if (!ts.isClassDeclaration(statement) || statement.name === undefined) continue;
+    const found = new Map();
+    for (const { name, type } of statement.members.filter(ts.isPropertyDeclaration)) {
+      if (type === undefined || !ts.isTypeReferenceNode(type) || type.typeName.getText(file) !== 'Record') continue;
+      const value = type.typeArguments?.[1];
+      if (value !== undefined && ts.isTypeReferenceNode(value)) found.set(name.getText(file), value.typeName.getText(file));
+    }
+    records.set(statement.name.text, found);
+  }
+}
+
+/** What the plugin does not see: the class of a record's values, and that a parameter with a default may be left out. */
+function corrected(literal, records, classes) {
+  const { factory } = ts;
+  const property = (name, value) => factory.createPropertyAssignment(name, value);
+  return factory.createObjectLiteralExpression(
+    literal.properties.map((assignment) => {
+      const record = records.get(assignment.name.text);
+      const facts = assignment.initializer.properties;
+      const hasDefault = facts.some((fact) => fact.name.text === 'default');
+      return property(
+        assignment.name,
+        factory.createObjectLiteralExpression(
+          facts.map((fact) => {
+            if (fact.name.text === 'required' && hasDefault) return property('required', factory.createFalse());
+            if (fact.name.text !== 'additionalProperties' || !classes.has(record)) return fact;
+            const reference = factory.createStringLiteral(`#/components/schemas/${record}`);
+            return property(fact.name, factory.createObjectLiteralExpression([property('$ref', reference)]));
+          }),
+        ),
+      );
+    }),
+  );
 }
 
 if (process.argv[1] === import.meta.filename) writeFileSync(TARGET, await contractsMetadata());

@@ -18,6 +18,7 @@ import {
   type RestoreSink,
 } from '@foodsave-backup/component';
 import { BackupError, newId, printable } from '@foodsave-backup/kernel';
+import { CheckedRestore } from './checked-restore.ts';
 import { StoreDump } from './dump.ts';
 import { inspectFaissStore } from './facts.ts';
 import type { FileReader } from './reader.ts';
@@ -160,6 +161,10 @@ class VectorStoreComponent implements Component {
 
   async openRestore(run: RestoreRun): Promise<RestoreSink> {
     const { clock, baseDir } = this.context;
-    return openFsRestore({ run, clock, baseDir, roots: await this.roots(false) });
+    const sink = await openFsRestore({ run, clock, baseDir, roots: await this.roots(false) });
+    const { destination } = run;
+    // A part of a store is only files; of a whole one the indexes are opened.
+    if (destination.kind !== 'target' || run.paths !== undefined) return sink;
+    return new CheckedRestore(sink, destination.directory, run);
   }
 }

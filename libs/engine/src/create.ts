@@ -3,9 +3,10 @@ import type { Manifest, ManifestComponent } from '@foodsave-backup/repository';
 import { folderOfType } from '@foodsave-backup/repository';
 import { BackupSession, type Repository } from '@foodsave-backup/repository';
 import { captureComponent, CaptureProgress, type CapturedComponent } from './capture.ts';
-import { openComponent, openOrMake, recoverInterrupted, selectComponents, withLease, withScratch } from './opened.ts';
+import { openComponent, openOrMake, recoverInterrupted, selectComponents, withLease } from './opened.ts';
+import { withScratch } from './scratch.ts';
 import { settleUnconfirmed } from './settle.ts';
-import type { Command, ComponentSpec, CreateResult, EngineDeps, RunContext, RunOutcome } from './types.ts';
+import { CHECKSUMS_OFF, type Command, type ComponentSpec, type CreateResult, type EngineDeps, type RunContext, type RunOutcome } from './types.ts';
 import { backupView } from './views.ts';
 
 type Create = Extract<Command, { command: 'create' }>;
@@ -83,7 +84,7 @@ interface CaptureAll {
 
 /** Capture, packs, read-back, index, manifest, confirmation: each durable before the next. */
 async function capture(job: CaptureAll): Promise<Manifest> {
-  const { deps, command, context, repository, specs, notes } = job;
+  const { deps, context, repository, specs, notes } = job;
   const startedAt = deps.clock.now();
   const started = deps.clock.monotonic();
   const listing = await repository.manifests.list(context.signal);
@@ -100,7 +101,7 @@ async function capture(job: CaptureAll): Promise<Manifest> {
   const captured = await captureAll(job, session, progress, listing.manifests);
   assertSomethingCaptured(captured);
   await session.finishPacks();
-  const verification = await verifyNew(deps, command, context, session);
+  const verification = await verifyNew(job, session);
   throwIfCancelled(context.signal);
   await session.writeIndex();
   const now = deps.clock.now();
@@ -190,10 +191,16 @@ function assertSomethingCaptured(captured: readonly CapturedComponent[]): void {
 
 type NewVerification = NonNullable<Manifest['verification']>;
 
-async function verifyNew(deps: EngineDeps, command: Create, context: RunContext, session: BackupSession): Promise<NewVerification> {
+async function verifyNew(job: CaptureAll, session: BackupSession): Promise<NewVerification> {
+  const { deps, command, context, notes } = job;
   const at = new Date(deps.clock.now()).toISOString();
   const wanted = command.verify ?? deps.config.verifyAfterCreate;
-  if (!wanted || !deps.config.checksums) return { level: 'none', status: 'none', at, checkedBytes: 0 };
+  if (!wanted) return { level: 'none', status: 'none', at, checkedBytes: 0 };
+  if (!deps.config.checksums) {
+    await session.assertPresent();
+    notes.push(`${CHECKSUMS_OFF} The backup is not verified.`);
+    return { level: 'none', status: 'none', at, checkedBytes: 0 };
+  }
   const totalBytes = session.blobs.writtenPacks.reduce((sum, pack) => sum + pack.size, 0);
   let doneBytes = 0;
   const tell = (bytes: number): void => {

@@ -1,23 +1,24 @@
-import { unreachable } from '@foodsave-backup/kernel';
+import { BackupError, unreachable } from '@foodsave-backup/kernel';
 import { checkRepository } from '@foodsave-backup/repository';
-import { BackupError } from '@foodsave-backup/kernel';
 import { cleanup, deleteBackup } from './cleanup.ts';
 import { create } from './create.ts';
 import { health } from './health.ts';
 import { makeRepository, openRepository, withLease } from './opened.ts';
 import { listBackups, listTree, showBackup, stats } from './queries.ts';
 import { restore } from './restore.ts';
-import type {
-  BackupPage,
-  BackupView,
-  Command,
-  EngineDeps,
-  HealthView,
-  ListQuery,
-  RunContext,
-  RunOutcome,
-  StatsView,
-  TreeListing,
+import {
+  CHECKSUMS_OFF,
+  type BackupPage,
+  type BackupView,
+  type CheckView,
+  type Command,
+  type EngineDeps,
+  type HealthView,
+  type ListQuery,
+  type RunContext,
+  type RunOutcome,
+  type StatsView,
+  type TreeListing,
 } from './types.ts';
 import { undo } from './undo.ts';
 import { verify } from './verify.ts';
@@ -27,7 +28,7 @@ export class Engine {
   readonly #deps: EngineDeps;
 
   constructor(deps: EngineDeps) {
-    this.#deps = deps;
+    this.#deps = { ...deps, opened: {} };
   }
 
   /** Carries out one command in this process. Throws a BackupError. */
@@ -63,7 +64,7 @@ export class Engine {
     const repository = await openRepository(this.#deps);
     return withLease(repository, { purpose: 'check', exclusive: false, readOnly: true }, async () => {
       const { checksums } = this.#deps.config;
-      const result = await checkRepository(repository, {
+      const report = await checkRepository(repository, {
         readData: command.readData && checksums,
         ...(command.subset === undefined ? {} : { subset: command.subset }),
         progress: (doneBytes, totalBytes) => {
@@ -71,6 +72,7 @@ export class Engine {
         },
         signal: context.signal,
       });
+      const result: CheckView = { ...report, notes: command.readData && !checksums ? [CHECKSUMS_OFF] : [] };
       if (result.status === 'ok') return { status: 'succeeded', result };
       const error = new BackupError('DATA_DAMAGED', `The repository is damaged in ${result.damaged.length} places`, {
         hint: 'Backups that are not named are good. Take a new backup now; keep a copy of the repository before you repair it.',

@@ -1,6 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { BackupError, newId } from '@foodsave-backup/kernel';
+import { BackupError } from '@foodsave-backup/kernel';
 import { recoverLiveRestores, type Component, type ComponentContext } from '@foodsave-backup/component';
 import { Repository, type Lease, type LeaseRequest } from '@foodsave-backup/repository';
 import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
@@ -12,7 +10,11 @@ export async function openRepository(deps: EngineDeps): Promise<Repository> {
   // A generated key file may lie beside a repository that was made without encryption on purpose; only a key that someone
   // names contradicts it.
   const secret = info.encrypted || key?.named === true ? key?.secret : undefined;
-  return Repository.open(deps.storage, { clock: deps.clock, secret });
+  const known = deps.opened?.current;
+  if (known?.id === info.id && known.secret === secret) return known.repository;
+  const repository = await Repository.open(deps.storage, { clock: deps.clock, secret });
+  if (deps.opened !== undefined) deps.opened.current = { id: info.id, secret, repository };
+  return repository;
 }
 
 export interface MadeRepository {
@@ -93,17 +95,6 @@ export async function recoverInterrupted(deps: EngineDeps, context: RunContext):
       const message = `A restore that was interrupted was undone (${stage.path})`;
       context.emit({ type: 'warning', component: spec.instance, code: 'RESTORE_UNDONE', message });
     }
-  }
-}
-
-/** A private directory for one run, removed afterwards whatever happens. */
-export async function withScratch<T>(deps: EngineDeps, work: (directory: string) => Promise<T>): Promise<T> {
-  const directory = join(deps.config.stateDir, 'scratch', `${process.pid}-${newId(deps.clock)}`);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  try {
-    return await work(directory);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
   }
 }
 

@@ -4,6 +4,7 @@ import { BackupError, isoTime, throwIfCancelled, toBackupError } from '@foodsave
 import type { CommitResult, RestoreSink } from '@foodsave-backup/component';
 import { create } from './create.ts';
 import { restoreEntries } from './restore-entries.ts';
+import { assertSpaceAt } from './scratch.ts';
 import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
 import type { CreateResult, EngineDeps, RestoreResult } from './types.ts';
 
@@ -66,8 +67,10 @@ async function openLiveSink(job: RestoreJob, instance: string): Promise<RestoreS
   });
 }
 
-/** Space for the safety backup at its worst: everything new. Staged data lies on the application's disk and fails there by itself. */
+/** Staged data lies beside the live data until it is swapped in; the safety backup needs room in the repository. */
 async function assertRoom(job: RestoreJob): Promise<void> {
+  const plans = Object.values(job.result.plan ?? {});
+  await assertSpaceAt(job.deps.config.baseDir, plans.reduce((sum, plan) => sum + plan.bytes, 0));
   const free = await job.deps.freeBytes();
   if (free !== undefined && free < 1024 * 1024 && job.command.withoutSafety !== true) {
     throw new BackupError('NO_SPACE', `Only ${free} bytes are free for the safety backup`, {

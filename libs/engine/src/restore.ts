@@ -5,7 +5,8 @@ import { applyDirectories, openFsRestore, type EntryMeta, type RestoreRun, type 
 import type { Manifest } from '@foodsave-backup/repository';
 import { restoreLive } from './restore-live.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
-import { openRepository, recoverInterrupted, selectComponents, withLease, withScratch } from './opened.ts';
+import { openRepository, recoverInterrupted, selectComponents, withLease } from './opened.ts';
+import { assertSpaceAt, withScratch } from './scratch.ts';
 import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
 import type { EngineDeps, Restore, RestoredComponent, RestoreResult, RunContext, RunOutcome } from './types.ts';
 
@@ -93,6 +94,9 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
   if (command.dryRun === true) {
     for (const instance of job.instances) result.components[instance] = await countOnly(job, instance);
     return;
+  }
+  if (command.paths === undefined) {
+    await assertSpaceAt(target, job.instances.reduce((sum, instance) => sum + componentOf(job, instance).sizeBytes, 0));
   }
   const progress = new RestoreProgress(job, manifest);
   for (const instance of job.instances) {

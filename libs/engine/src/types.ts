@@ -1,9 +1,13 @@
 import type { Clock, RunCommand, RunProgress, RunStatus, SerializedError, RunEventBody } from '@foodsave-backup/kernel';
 import type { ComponentDriver } from '@foodsave-backup/component';
+import type { CheckReport, Repository } from '@foodsave-backup/repository';
 import type { StorageBackend } from '@foodsave-backup/storage';
 import type { RetentionPolicy } from '@foodsave-backup/retention';
 
 export type Trigger = 'manual' | 'schedule' | 'safety' | 'first-start' | 'deploy';
+
+/** Said wherever a result rests on less than it could. */
+export const CHECKSUMS_OFF = 'BACKUP_CHECKSUM_VERIFICATION is off: only presence and sizes were checked.';
 
 /** What a door asks for. Each becomes a run. */
 export type Command =
@@ -87,6 +91,8 @@ export interface EngineDeps {
   recoveryFiles: () => Promise<Readonly<Record<string, Uint8Array>>>;
   /** Bytes free for the repository; `undefined` where the medium cannot tell. */
   freeBytes: () => Promise<number | undefined>;
+  /** The repository that was opened last: deriving its key again for each question would cost a tenth of a second. */
+  opened?: { current?: { id: string; secret: string | undefined; repository: Repository } };
 }
 
 /** What a command sees of its run. */
@@ -182,6 +188,9 @@ export interface VerifyResult {
   damaged: { component: string; path: string; reason: string }[];
   notes: string[];
 }
+
+/** The check of the repository, and what it did not look at. */
+export type CheckView = CheckReport & { notes: string[] };
 
 export interface CleanupResult {
   deleted: { name: string; reason: string }[];

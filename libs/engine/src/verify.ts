@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { BackupError, isoTime, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import type { Manifest } from '@foodsave-backup/repository';
 import { hashOfKey, Marker, missingPacks, type Repository } from '@foodsave-backup/repository';
-import { openRepository, withLease, withScratch } from './opened.ts';
+import { openRepository, withLease } from './opened.ts';
+import { withScratch } from './scratch.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
 import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
-import type { Command, EngineDeps, RunContext, RunOutcome, VerifyResult } from './types.ts';
+import { CHECKSUMS_OFF, type Command, type EngineDeps, type RunContext, type RunOutcome, type VerifyResult } from './types.ts';
 
 type Verify = Extract<Command, { command: 'verify' }>;
 
@@ -19,7 +20,7 @@ export async function verify(deps: EngineDeps, command: Verify, context: RunCont
   return withLease(repository, { purpose: 'verify', exclusive: false, readOnly: true }, async () => {
     const manifest = await repository.manifests.get(command.name);
     const result: VerifyResult = { name: manifest.name, level: command.level, status: 'ok', checkedBytes: 0, checkedFiles: 0, damaged: [], notes: [] };
-    if (!deps.config.checksums) result.notes.push('BACKUP_CHECKSUM_VERIFICATION is off: only presence and sizes were checked.');
+    if (!deps.config.checksums) result.notes.push(CHECKSUMS_OFF);
     const source = await verifyStructure(repository, manifest, result, context);
     if (command.level === 'full' && deps.config.checksums) {
       await withScratch(deps, (scratch) => verifyContents({ deps, context, repository, manifest, source, result, scratch }));

@@ -109,6 +109,7 @@ async function checkTwins(repository: Repository, damaged: Damage[]): Promise<vo
 /** The form and the checksum of every key file: a damaged one may be the only one that a person has the secret of. */
 async function checkKeyFiles({ storage }: Repository, damaged: Damage[]): Promise<void> {
   for await (const { key } of storage.list('keys/')) {
+    if (!key.endsWith('.json')) continue;
     try {
       parseKeyFile(await storage.get(key));
     } catch (error) {

@@ -1,6 +1,7 @@
 export { Repository, type InitOptions, type OpenOptions } from './repository.ts';
 export { ManifestStore, isAbsent, type ManifestListing } from './manifest-store.ts';
 export { LeaseStore, type Lease, type LeaseRequest } from './leases.ts';
+export { isAlive, thisProcess, type LeaseOwner } from './owner.ts';
 export { NoteStore, type VerificationNote, type VerifyLevel, type StoredNote } from './notes.ts';
 export { BackupSession, ComponentWriter, missingPacks, type ComponentTotals } from './session.ts';
 export { BlobReader } from './blob-reader.ts';

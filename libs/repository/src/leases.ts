@@ -142,8 +142,8 @@ export class LeaseStore {
     }
     try {
       const lease = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<LeaseFile> | null;
-      const { format, owner } = lease ?? {};
-      return format === FORMAT && typeof owner === 'object' ? (lease as LeaseFile) : undefined;
+      const { format, owner }: { format?: unknown; owner?: unknown } = lease ?? {};
+      return format === FORMAT && typeof owner === 'object' && owner !== null ? (lease as LeaseFile) : undefined;
     } catch {
       return undefined;
     }

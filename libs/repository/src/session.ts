@@ -115,6 +115,17 @@ export class BackupSession {
     return checked;
   }
 
+  /** Every new pack is there with its size. Throws VERIFICATION_FAILED. */
+  async assertPresent(): Promise<void> {
+    for (const pack of this.blobs.writtenPacks) {
+      const key = packObjectKey(pack.folder, pack.hash);
+      if ((await this.repository.storage.stat(key))?.size === pack.size) continue;
+      throw new BackupError('VERIFICATION_FAILED', `Verification failed: ${key} is missing or has another size`, {
+        hint: 'Check the disk. No backup was recorded; older backups are untouched.',
+      });
+    }
+  }
+
   async #damageOf(key: string, pack: IndexedPack): Promise<string | undefined> {
     try {
       const bytes = await this.repository.storage.get(key);

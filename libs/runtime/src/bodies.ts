@@ -1,6 +1,5 @@
 import type * as contracts from '@foodsave-backup/contracts/types';
 import type * as engine from '@foodsave-backup/engine';
-import type { CheckReport } from '@foodsave-backup/repository';
 
 type Assert<T extends true> = T;
 type Fits<From, To> = [From] extends [To] ? true : false;
@@ -17,7 +16,7 @@ export type SameBodies = [
   Assert<Fits<engine.VerifyResult, contracts.VerifyResult>>,
   Assert<Fits<engine.CleanupResult, contracts.CleanupResult>>,
   Assert<Fits<engine.DeleteResult, contracts.DeleteResult>>,
-  Assert<Fits<CheckReport, contracts.CheckResult>>,
+  Assert<Fits<engine.CheckView, contracts.CheckResult>>,
   Assert<Fits<engine.StatsView, contracts.Stats>>,
   Assert<Fits<engine.RunView, contracts.Run>>,
 ];

@@ -87,7 +87,7 @@ export function backupText(backup: BackupView, now: number, style: Style): strin
     style,
   );
   const factsOfComponents = Object.entries(backup.components)
-    .filter(([, component]) => Object.keys(component.facts).length > 0)
+    .filter(([, component]) => Object.keys(component.facts).some((key) => !IN_TABLE.has(key)))
     .map(([instance, component]) => `${style.bold(visible(instance))}\n${indent(factsText(component, style))}`);
   const failure = backup.error === undefined ? undefined : errorOf(backup.error, style);
   const components = Object.keys(backup.components).length === 0 ? undefined : componentsTable(backup, now, style);
@@ -114,8 +114,13 @@ function componentsTable(backup: BackupView, now: number, style: Style): string 
   return table(columns, rows, style);
 }
 
+/** Facts that the table of the components shows already. */
+const IN_TABLE = new Set(['capturedAt']);
+
 function factsText(component: BackupComponentView, style: Style): string {
-  const pairs = Object.entries(component.facts).map(([key, value]) => [visible(key), factText(value)] as const);
+  const pairs = Object.entries(component.facts)
+    .filter(([key]) => !IN_TABLE.has(key))
+    .map(([key, value]) => [visible(key), factText(value)] as const);
   return facts(pairs, style);
 }
 
@@ -127,7 +132,13 @@ function factText(value: unknown): string {
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   if (Array.isArray(value)) return shownOf(value.map(factText));
   if (typeof value === 'object' && value !== null) {
-    return shownOf(Object.entries(value).map(([key, inner]) => `${visible(key)} ${factText(inner)}`));
+    const { name, ...rest } = value as Record<string, unknown>;
+    const others = shownOf(
+      Object.entries(typeof name === 'string' ? rest : value).map(
+        ([key, inner]) => `${visible(key)} ${factText(inner)}`,
+      ),
+    );
+    return typeof name === 'string' ? `${visible(name)} (${others})` : others;
   }
   return 'none';
 }

@@ -1,4 +1,4 @@
-import type { Clock, RunEvent, RunProgress } from '@foodsave-backup/kernel';
+import type { Clock, RunCommand, RunEvent, RunProgress } from '@foodsave-backup/kernel';
 import type { Output } from '../output.ts';
 import { hintText } from './error.ts';
 import { fractionOf, phaseText, progressLine, RateMeter } from './progress.ts';
@@ -11,6 +11,7 @@ export class EventPrinter {
   /** Progress lines also where there is no terminal. */
   readonly #chatty: boolean;
   readonly #meter = new RateMeter();
+  #command: RunCommand | undefined;
   #phase = '';
   #tenth = 0;
 
@@ -29,6 +30,7 @@ export class EventPrinter {
     }
     switch (event.type) {
       case 'run.started':
+        this.#command = event.command;
         this.#out.detail(`Run ${event.runId}: ${event.command} ${JSON.stringify(event.detail)}`);
         return;
       case 'component.started':
@@ -53,16 +55,16 @@ export class EventPrinter {
     if (this.#out.quiet) return;
     const rate = this.#meter.observe(progress, this.#clock.monotonic());
     if (this.#out.live) {
-      this.#out.draw(progressLine(progress, rate, this.#out.width));
+      this.#out.draw(progressLine(progress, rate, this.#out.width, this.#command));
       return;
     }
-    const phase = phaseText(progress);
+    const phase = phaseText(progress, this.#command);
     if (phase !== this.#phase) {
       this.#phase = phase;
       this.#out.aside(phase);
     }
     const tenth = Math.floor((fractionOf(progress) ?? 0) * 10);
-    if (this.#chatty && tenth !== this.#tenth) this.#out.aside(`  ${progressLine(progress, rate, 200)}`);
+    if (this.#chatty && tenth !== this.#tenth) this.#out.aside(`  ${progressLine(progress, rate, 200, this.#command)}`);
     this.#tenth = tenth;
   }
 

@@ -1,4 +1,4 @@
-import type { RunProgress } from '@foodsave-backup/kernel';
+import type { RunCommand, RunProgress } from '@foodsave-backup/kernel';
 import { displayWidth, grouped, shorten, visible } from './text.ts';
 import { formatBytes, formatClock } from './units.ts';
 
@@ -13,9 +13,10 @@ const PHASES: Readonly<Record<string, string>> = {
   stage: 'Staging',
 };
 
-/** What is going on, in words: `Backing up database:main`. */
-export function phaseText(progress: Pick<RunProgress, 'phase' | 'component'>): string {
-  const phase = PHASES[progress.phase] ?? visible(progress.phase);
+/** What is going on, in words: `Backing up database:main`. `command`: of the run; a restore saves the present state first. */
+export function phaseText(progress: Pick<RunProgress, 'phase' | 'component'>, command?: RunCommand): string {
+  const saving = progress.phase === 'capture' && (command === 'restore' || command === 'undo');
+  const phase = saving ? 'Saving the present' : (PHASES[progress.phase] ?? visible(progress.phase));
   return progress.component === undefined || progress.component === ''
     ? phase
     : `${phase} ${visible(progress.component)}`;
@@ -63,10 +64,15 @@ const BAR_MAX = 24;
 const BAR_MIN = 8;
 
 /** One line of at most `width` columns. `rate`: bytes a second. */
-export function progressLine(progress: RunProgress, rate: number | undefined, width: number): string {
+export function progressLine(
+  progress: RunProgress,
+  rate: number | undefined,
+  width: number,
+  command?: RunCommand,
+): string {
   const figures = figuresOf(progress, rate);
   const fraction = fractionOf(progress);
-  const head = phaseText(progress);
+  const head = phaseText(progress, command);
   const room = width - displayWidth(head) - displayWidth(figures) - 2;
   const parts = [head];
   if (fraction !== undefined && room >= BAR_MIN + 8) {

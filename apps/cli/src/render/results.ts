@@ -85,7 +85,7 @@ const TYPE_LETTERS: Readonly<Record<string, string>> = { directory: 'd', symlink
 export function modeText(type: string, mode: number | undefined): string {
   const letter = TYPE_LETTERS[type] ?? '?';
   if (mode === undefined) return letter;
-  const bits = [...'rwxrwxrwx'].map((bit, i) => ((mode & (0o400 >> i)) === 0 ? '-' : bit));
+  const bits = Array.from('rwxrwxrwx', (bit, i) => ((mode & (0o400 >> i)) === 0 ? '-' : bit));
   if ((mode & 0o4000) !== 0) bits[2] = bits[2] === 'x' ? 's' : 'S';
   if ((mode & 0o2000) !== 0) bits[5] = bits[5] === 'x' ? 's' : 'S';
   if ((mode & 0o1000) !== 0) bits[8] = bits[8] === 'x' ? 't' : 'T';

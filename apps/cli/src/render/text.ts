@@ -29,11 +29,11 @@ export function displayWidth(text: string): number {
 export function shorten(text: string, width: number): string {
   if (displayWidth(text) <= width) return text;
   if (width < 2) return '…'.slice(0, width);
-  const characters = [...text];
+  const characters = Array.from(text);
   const headWidth = Math.floor((width - 1) / 3);
   const head = take(characters, headWidth);
   const tail = take(characters.toReversed(), width - 1 - displayWidth(head));
-  return `${head}…${[...tail].reverse().join('')}`;
+  return `${head}…${Array.from(tail).reverse().join('')}`;
 }
 
 function take(characters: readonly string[], width: number): string {

@@ -41,6 +41,7 @@ export function formatClock(ms: number): string {
 }
 
 const AGES: readonly (readonly [number, string])[] = [
+  [365 * 86_400, 'y'],
   [86_400, 'd'],
   [3600, 'h'],
   [60, 'min'],

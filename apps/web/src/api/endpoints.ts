@@ -2,14 +2,15 @@ import type {
   Backup,
   BackupPage,
   CleanupResult,
+  ComponentSpec,
   CreateRequest,
   Health,
-  RestorePreview,
   RestoreRequest,
+  RestoreResult,
   Run,
   RunPage,
   Stats,
-  TreePage,
+  TreeListing,
   VerifyRequest,
 } from '@foodsave-backup/contracts/types';
 import { newIdempotencyKey, request } from './client.ts';
@@ -24,11 +25,11 @@ export const api = {
   backup: async (name: string, signal: AbortSignal): Promise<Backup> =>
     (await request('GET', `/backups/${at(name)}`, { signal })) as Backup,
 
-  tree: async (name: string, path: string, cursor: string | undefined, signal: AbortSignal): Promise<TreePage> =>
+  tree: async (name: string, path: string, signal: AbortSignal): Promise<TreeListing> =>
     (await request('GET', `/backups/${at(name)}/tree`, {
-      query: { path: path === '' ? undefined : path, cursor, limit: 100 },
+      query: { path: path === '' ? undefined : path },
       signal,
-    })) as TreePage,
+    })) as TreeListing,
 
   runs: async (signal: AbortSignal): Promise<RunPage> =>
     (await request('GET', '/runs', { query: { limit: 20 }, signal })) as RunPage,
@@ -42,7 +43,8 @@ export const api = {
   health: async (signal: AbortSignal): Promise<Health> =>
     (await request('GET', '/health', { signal, accept: [503] })) as Health,
 
-  components: async (signal: AbortSignal): Promise<unknown> => request('GET', '/components', { signal }),
+  components: async (signal: AbortSignal): Promise<Configured[]> =>
+    ((await request('GET', '/components', { signal })) as { items: Configured[] }).items,
 
   create: async (parameters: Omit<CreateRequest, 'wait'>): Promise<Run> =>
     (await request('POST', '/create', {
@@ -57,8 +59,8 @@ export const api = {
       idempotencyKey: newIdempotencyKey(),
     })) as Run,
 
-  previewRestore: async (name: string, parameters: RestoreChoice, signal: AbortSignal): Promise<RestorePreview> =>
-    (await request('POST', `/restore/${at(name)}`, { body: { ...parameters, dry_run: true }, signal })) as RestorePreview,
+  previewRestore: async (name: string, parameters: RestoreChoice, signal: AbortSignal): Promise<RestoreResult> =>
+    (await request('POST', `/restore/${at(name)}`, { body: { ...parameters, dry_run: true }, signal })) as RestoreResult,
 
   restore: async (name: string, parameters: RestoreChoice): Promise<Run> =>
     (await request('POST', `/restore/${at(name)}`, {
@@ -83,5 +85,8 @@ export const api = {
       ...(signal === undefined ? {} : { signal }),
     })) as CleanupResult,
 };
+
+/** What is needed here of a configured component. */
+export type Configured = Pick<ComponentSpec, 'instance' | 'type'>;
 
 export type RestoreChoice = Pick<RestoreRequest, 'components' | 'target'>;

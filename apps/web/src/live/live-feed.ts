@@ -12,14 +12,6 @@ export interface FeedOptions {
 }
 
 const RETRY_MS = 3000;
-const TYPES: readonly RunEvent['type'][] = [
-  'run.started',
-  'component.started',
-  'progress',
-  'warning',
-  'component.finished',
-  'run.finished',
-];
 
 function parseEvent(data: unknown): RunEvent | undefined {
   if (typeof data !== 'string') return undefined;
@@ -58,7 +50,6 @@ export function startFeed({ url, onEvent, onState, onConnected }: FeedOptions): 
       onConnected();
     };
     stream.onmessage = receive;
-    for (const type of TYPES) stream.addEventListener(type, receive);
     stream.onerror = () => {
       onState('down');
       // The browser gives up for good after an answer that is no stream; a cut one it would retry by itself.

@@ -44,7 +44,7 @@ export function isFinished(status: RunStatus): boolean {
 }
 
 function fresh(run: Run): TrackedRun {
-  const phases = run.progress === null ? [] : [run.progress.phase];
+  const phases = run.progress === undefined ? [] : [run.progress.phase];
   return { run, seq: 0, heardAt: 0, journal: [], samples: [], phases };
 }
 
@@ -57,7 +57,7 @@ export function applySnapshot(known: TrackedRun | undefined, run: Run, requested
   if (isFinished(run.status)) return { ...known, run };
   if (isFinished(known.run.status)) return known;
   const outdated = known.seq > 0 && known.heardAt + QUIET_MS > requestedAt;
-  if (outdated) return { ...known, run: { ...run, status: known.run.status, progress: known.run.progress ?? run.progress } };
+  if (outdated) return { ...known, run: { ...run, ...known.run } };
   return withPhase({ ...known, run });
 }
 
@@ -72,7 +72,7 @@ export function applyEvent(known: TrackedRun | undefined, event: RunEvent, now: 
   if (isFinished(base.run.status)) return heard;
   switch (event.type) {
     case 'run.started':
-      return { ...heard, run: { ...heard.run, status: 'running', startedAt: event.at } };
+      return { ...heard, run: { ...heard.run, status: 'running' } };
     case 'progress':
       return advanced(heard, event);
     case 'run.finished':
@@ -84,11 +84,24 @@ export function applyEvent(known: TrackedRun | undefined, event: RunEvent, now: 
   }
 }
 
+/** Takes in what happened in a run from its beginning, as its journal tells it. */
+export function applyJournal(known: TrackedRun | undefined, events: readonly RunEvent[], now: number): TrackedRun | undefined {
+  const told = events.reduce<TrackedRun | undefined>((tracked, event) => applyEvent(tracked, event, now), undefined);
+  if (known === undefined || told === undefined) return told ?? known;
+  const journal = known.journal.reduce(insert, told.journal);
+  if (known.seq > told.seq) {
+    const later = known.phases.filter((phase) => !told.phases.includes(phase));
+    return { ...known, journal, phases: [...told.phases, ...later] };
+  }
+  const run = isFinished(known.run.status) ? known.run : { ...known.run, ...told.run };
+  return { ...told, journal, run };
+}
+
 /** A run that is heard of for the first time, by the event that starts it. */
 function begun(event: RunEvent): TrackedRun | undefined {
   if (event.type !== 'run.started') return undefined;
   const { runId: id, command, at } = event;
-  return fresh({ id, command, status: 'running', startedAt: at, finishedAt: null, progress: null });
+  return fresh({ id, command, status: 'running', startedAt: at });
 }
 
 function finished(run: Run, event: Extract<RunEvent, { type: 'run.finished' }>): Run {
@@ -124,7 +137,7 @@ function insert(journal: readonly Transition[], event: Transition): readonly Tra
 export function fractionOf({ run }: TrackedRun): number | undefined {
   if (run.status === 'succeeded' || run.status === 'partial') return 1;
   const { progress } = run;
-  if (progress === null) return undefined;
+  if (progress === undefined) return undefined;
   const { doneBytes, totalBytes = 0, doneFiles, totalFiles = 0 } = progress;
   if (totalBytes > 0) return Math.min(1, doneBytes / totalBytes);
   if (totalFiles > 0) return Math.min(1, doneFiles / totalFiles);
@@ -161,14 +174,4 @@ export function componentsOf({ journal }: TrackedRun): Map<string, ComponentStat
     if (event.type === 'component.finished') states.set(event.component, event.status);
   }
   return states;
-}
-
-/** The backup that a run is about, where it says so. */
-export function backupNameOf({ run, journal }: TrackedRun): string | undefined {
-  const started = journal.find((event) => event.type === 'run.started');
-  const named = started?.detail['name'];
-  if (typeof named === 'string') return named;
-  const result: unknown = run.result;
-  if (typeof result === 'object' && result !== null && 'name' in result && typeof result.name === 'string') return result.name;
-  return undefined;
 }

@@ -30,7 +30,6 @@ const BACKUP: Readonly<Record<Backup['status'], Look>> = {
 
 const COMPONENT: Readonly<Record<BackupComponent['status'] | 'running', Look>> = {
   complete: { tone: 'ok', icon: 'ok', word: 'statusComplete' },
-  partial: { tone: 'attention', icon: 'attention', word: 'statusPartial' },
   failed: { tone: 'failed', icon: 'failed', word: 'statusFailed' },
   running: { tone: 'running', icon: 'running', word: 'runRunning' },
 };

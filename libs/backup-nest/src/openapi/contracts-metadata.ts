@@ -1,3 +1,4 @@
+/* eslint-disable max-lines, max-lines-per-function -- one entry for each class, made by a program */
 // Made from the sources of libs/contracts by tools/contracts-metadata.mjs. Do not edit.
 import * as contracts from '@foodsave-backup/contracts';
 import type { ModelMetadata } from './document.ts';
@@ -34,7 +35,7 @@ export function contractsMetadata(): ModelMetadata {
       components: {
         required: true,
         type: 'object',
-        additionalProperties: true,
+        additionalProperties: { $ref: '#/components/schemas/BackupComponent' },
         description: 'By instance, for example `database:main`.',
       },
       verification: { required: true, type: () => contracts.Verification },
@@ -87,14 +88,14 @@ export function contractsMetadata(): ModelMetadata {
     BackupPage: { items: { required: true, type: () => [contracts.Backup], description: 'Newest first.' } },
     CheckRequest: {
       read_data: {
-        required: true,
+        required: false,
         type: () => Boolean,
         description: '`true`: read every pack instead of looking at presence and sizes.',
         example: false,
         default: false,
       },
       wait: {
-        required: true,
+        required: false,
         type: () => Boolean,
         description: '`false`: answer 202 at once, with the address of the run.',
         example: false,
@@ -122,7 +123,7 @@ export function contractsMetadata(): ModelMetadata {
     },
     CleanupRequest: {
       dry_run: {
-        required: true,
+        required: false,
         type: () => Boolean,
         description: '`true`: report what would be deleted and kept, delete nothing.',
         example: true,
@@ -168,7 +169,7 @@ export function contractsMetadata(): ModelMetadata {
         maxItems: 100,
       },
       wait: {
-        required: true,
+        required: false,
         type: () => Boolean,
         description: '`false`: answer 202 at once, with the address of the run.',
         example: false,
@@ -211,9 +212,13 @@ export function contractsMetadata(): ModelMetadata {
     },
     Health: {
       status: { required: true, enum: ['ok', 'error', 'shutting_down'] },
-      info: { required: true, type: 'object', additionalProperties: true },
-      error: { required: true, type: 'object', additionalProperties: true },
-      details: { required: true, type: 'object', additionalProperties: true },
+      info: { required: true, type: 'object', additionalProperties: { $ref: '#/components/schemas/HealthIndicator' } },
+      error: { required: true, type: 'object', additionalProperties: { $ref: '#/components/schemas/HealthIndicator' } },
+      details: {
+        required: true,
+        type: 'object',
+        additionalProperties: { $ref: '#/components/schemas/HealthIndicator' },
+      },
     },
     HealthIndicator: {
       status: { required: true, enum: ['up', 'down'] },
@@ -225,7 +230,7 @@ export function contractsMetadata(): ModelMetadata {
     },
     ListRequest: {
       limit: {
-        required: true,
+        required: false,
         type: () => Number,
         description: 'Backups a page, 1 to 500.',
         example: 50,
@@ -428,14 +433,14 @@ export function contractsMetadata(): ModelMetadata {
         example: 'data/uploads/2026',
       },
       dry_run: {
-        required: true,
+        required: false,
         type: () => Boolean,
         description: '`true`: report what would change, change nothing.',
         example: true,
         default: false,
       },
       wait: {
-        required: true,
+        required: false,
         type: () => Boolean,
         description: '`false`: answer 202 at once, with the address of the run.',
         example: false,
@@ -453,10 +458,15 @@ export function contractsMetadata(): ModelMetadata {
       components: {
         required: true,
         type: 'object',
-        additionalProperties: true,
+        additionalProperties: { $ref: '#/components/schemas/RestoredComponent' },
         description: 'By instance; empty for a dry run into the live application, which has a `plan`.',
       },
-      plan: { required: false, type: 'object', additionalProperties: true, description: 'Live only, by instance.' },
+      plan: {
+        required: false,
+        type: 'object',
+        additionalProperties: { $ref: '#/components/schemas/RestorePlan' },
+        description: 'Live only, by instance.',
+      },
       failed: { required: true, type: () => [contracts.FailedEntry] },
       undo: { required: false, type: () => String, description: 'Name of the safety backup, which `undo` restores.' },
     },
@@ -494,7 +504,7 @@ export function contractsMetadata(): ModelMetadata {
     },
     RunListRequest: {
       limit: {
-        required: true,
+        required: false,
         type: () => Number,
         description: 'Runs a page, 1 to 500.',
         example: 50,
@@ -550,11 +560,16 @@ export function contractsMetadata(): ModelMetadata {
       oldest: { required: false, type: () => String },
       newest: { required: false, type: () => String },
       growth: { required: true, type: () => [contracts.GrowthPoint], description: 'One point a backup, oldest first.' },
-      byComponent: { required: true, type: 'object', additionalProperties: true, description: 'By instance.' },
+      byComponent: {
+        required: true,
+        type: 'object',
+        additionalProperties: { $ref: '#/components/schemas/ComponentStats' },
+        description: 'By instance.',
+      },
       byFolder: {
         required: true,
         type: 'object',
-        additionalProperties: true,
+        additionalProperties: { $ref: '#/components/schemas/FolderStats' },
         description: 'By folder of the repository.',
       },
     },
@@ -587,7 +602,7 @@ export function contractsMetadata(): ModelMetadata {
         example: 'data/uploads',
       },
       limit: {
-        required: true,
+        required: false,
         type: () => Number,
         description: 'Entries a page, 1 to 500.',
         example: 100,
@@ -599,14 +614,14 @@ export function contractsMetadata(): ModelMetadata {
     },
     UndoRequest: {
       dry_run: {
-        required: true,
+        required: false,
         type: () => Boolean,
         description: '`true`: report what would change, change nothing.',
         example: true,
         default: false,
       },
       wait: {
-        required: true,
+        required: false,
         type: () => Boolean,
         description: '`false`: answer 202 at once, with the address of the run.',
         example: false,
@@ -636,7 +651,7 @@ export function contractsMetadata(): ModelMetadata {
     },
     VerifyRequest: {
       level: {
-        required: true,
+        required: false,
         description:
           '`quick`: manifest, presence and sizes. `full`: every byte, and databases and vector stores opened.',
         example: 'full',
@@ -644,7 +659,7 @@ export function contractsMetadata(): ModelMetadata {
         enum: ['quick', 'full'],
       },
       wait: {
-        required: true,
+        required: false,
         type: () => Boolean,
         description: '`false`: answer 202 at once, with the address of the run.',
         example: false,

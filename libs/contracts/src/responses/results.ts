@@ -96,6 +96,8 @@ export class CheckResult {
   unreferencedBytes!: number;
   /** Backups that were never acknowledged. */
   unconfirmed!: string[];
+  /** What was not looked at, and why. */
+  notes!: string[];
 }
 
 export class GrowthPoint {
