@@ -57,7 +57,7 @@ export function encodeExtents(list: ExtentList): Buffer {
 export function decodeExtents(bytes: Uint8Array): ExtentList {
   const reader = new ByteReader(bytes);
   const unit = reader.varint();
-  if (unit < 1 || unit > 65_536) throw malformed('unit of an extent list');
+  if (unit !== 1 && (unit < 512 || unit > 65_536)) throw malformed('unit of an extent list');
   const count = reader.varint();
   if (count * 32 > reader.remaining) throw malformed('blobs of an extent list');
   const ids: Buffer[] = [];

@@ -31,9 +31,8 @@ export async function* readContent(reader: BlobReader, entry: FileEntry): AsyncG
   let left = entry.size;
   for await (const { list } of extentLeaves(reader, entry)) {
     for (const extent of list.extents) {
-      const bytes = Math.min(extent.length * list.unit, left);
-      if (list.unit === 1 && bytes < extent.length) throw malformed('the extents of a file exceed its size');
-      if (bytes === 0) throw malformed('the extents of a file exceed its size');
+      const bytes = extent.length * list.unit;
+      if (bytes > left) throw malformed('the extents of a file exceed its size');
       yield* readExtent(reader, extent, list.unit, bytes);
       left -= bytes;
     }

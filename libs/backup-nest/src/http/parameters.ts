@@ -58,7 +58,7 @@ function bodyOf(request: HttpRequest): unknown {
   const length = Number(header(request, 'content-length') ?? '0');
   if (length === 0 && header(request, 'transfer-encoding') === undefined) return undefined;
   const type = header(request, 'content-type') ?? '';
-  if (/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) return request.body;
+  if (/^application\/json\s*(;|$)/i.test(type)) return request.body;
   throw new BackupError('VALIDATION_FAILED', 'The body of the request is not declared as JSON', {
     hint: 'Send Content-Type: application/json, or put the parameters into the query.',
   });
