@@ -14,7 +14,7 @@ import { BackupError, assert, isoTime, throwIfCancelled, toBackupError } from '@
 import { SqliteChild } from './child/client.ts';
 import type { CaptureResult, DatabaseFacts } from './child/protocol.ts';
 import { HEADER_BYTES, parseHeader } from './header.ts';
-import type { SqliteSource } from './sqlite-component.ts';
+import type { SqliteSource } from './sqlite-source.ts';
 
 /** What the engine may ask for at once, in bytes. */
 const MAX_READ = 4 << 20;

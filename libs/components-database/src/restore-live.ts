@@ -12,7 +12,7 @@ import { BackupError, assert, systemErrorCode, throwIfCancelled } from '@foodsav
 import { SqliteChild } from './child/client.ts';
 import { checkLive, checkRestored } from './restore-check.ts';
 import { emptyPlan, isWanted } from './restore-plan.ts';
-import type { SqliteSource } from './sqlite-component.ts';
+import type { SqliteSource } from './sqlite-source.ts';
 import { applyMeta, removeDatabase, SIDECARS, stageContent, stagingPath } from './staging.ts';
 
 interface Staged {

@@ -12,7 +12,7 @@ import { BackupError, printable, systemErrorCode, throwIfCancelled } from '@food
 import { SqliteChild } from './child/client.ts';
 import { checkRestored } from './restore-check.ts';
 import { emptyPlan, isWanted } from './restore-plan.ts';
-import type { SqliteSource } from './sqlite-component.ts';
+import type { SqliteSource } from './sqlite-source.ts';
 import { applyMeta, removeDatabase, SIDECARS, stageContent, stagingPath } from './staging.ts';
 import { syncDirectory } from './sync.ts';
 

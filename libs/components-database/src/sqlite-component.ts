@@ -15,15 +15,8 @@ import type { DatabaseSettings } from './config.ts';
 import { openSqliteDump } from './dump.ts';
 import { LiveRestore } from './restore-live.ts';
 import { TargetRestore } from './restore-target.ts';
+import type { SqliteSource } from './sqlite-source.ts';
 import { STAGING_PREFIX } from './staging.ts';
-
-/** Everything that the parts of one component share. */
-export interface SqliteSource {
-  instance: string;
-  settings: DatabaseSettings;
-  context: ComponentContext;
-  binding: BindingChoice;
-}
 
 /** One SQLite database. This process never opens its file; each task forks a child that does (child/client.ts says why). */
 export class SqliteComponent implements Component {

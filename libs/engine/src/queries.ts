@@ -84,7 +84,7 @@ export async function listTree(deps: EngineDeps, name: string, path: string, com
   const clean = path.replace(/^\.?\/+|\/+$/g, '').replace(/^\.$/, '');
   const entries = new Map<string, TreeListingEntry>();
   let found = clean === '';
-  for (const [instance, stored] of chosen(manifest, component)) {
+  for (const [, stored] of chosen(manifest, component)) {
     if (stored.root === undefined) continue;
     const root = Buffer.from(stored.root, 'hex');
     const names = pathToNames(clean);
@@ -98,7 +98,6 @@ export async function listTree(deps: EngineDeps, name: string, path: string, com
         merge(entries, listingEntry(here, entry));
       }
     }
-    void instance;
   }
   if (!found) {
     throw new BackupError('PATH_NOT_FOUND', `"${printable(path)}" is not in "${manifest.name}"`, {

@@ -16,13 +16,13 @@ export async function settleUnconfirmed(repository: Repository, ownLease: string
   }
   for (const manifest of unconfirmed) {
     const { blobs } = repository.reader(load);
-    let whole = true;
+    const found = { whole: true };
     await new Marker(repository, load.index, blobs).mark(manifest, () => {
-      whole = false;
+      found.whole = false;
     });
-    if (whole) await repository.manifests.confirm(manifest.name);
+    if (found.whole) await repository.manifests.confirm(manifest.name);
     else await repository.manifests.delete(manifest.name);
-    (whole ? settled.confirmed : settled.removed).push(manifest.name);
+    (found.whole ? settled.confirmed : settled.removed).push(manifest.name);
   }
   return settled;
 }

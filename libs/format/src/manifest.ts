@@ -115,18 +115,20 @@ function openPrivate(keys: RepositoryKeys, hidden: unknown): unknown {
   }
 }
 
-function assertManifest(m: Manifest): void {
+/** A file says what it says: nothing of it is known before it was looked at. */
+function assertManifest(manifest: Manifest): void {
+  const m = manifest as { readonly [K in keyof Manifest]: unknown };
   const strings = [m.name, m.id, m.createdAt, m.finishedAt, m.trigger, m.application, m.software];
   const numbers = [m.files, m.sizeBytes, m.storedBytes, m.durationMs];
   const ok =
     strings.every((s) => typeof s === 'string') &&
-    numbers.every((n) => Number.isFinite(n) && n >= 0) &&
+    numbers.every((n) => typeof n === 'number' && Number.isFinite(n) && n >= 0) &&
     Array.isArray(m.tags) &&
     Array.isArray(m.folders) &&
     (m.status === 'complete' || m.status === 'partial') &&
     isObject(m.components) &&
-    Object.values(m.components).every(isComponent) &&
-    !Number.isNaN(Date.parse(m.createdAt));
+    Object.values(manifest.components).every(isComponent) &&
+    !Number.isNaN(Date.parse(manifest.createdAt));
   if (!ok) throw malformed('a property of a manifest is missing or of the wrong type');
 }
 

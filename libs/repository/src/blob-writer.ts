@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdCompressSync } from 'node:zlib';
+import { toBackupError } from '@foodsave-backup/kernel';
 import {
   blobId,
   CODEC,
@@ -154,6 +155,6 @@ export class BlobWriter {
   }
 
   #rethrow(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure !== undefined) throw toBackupError(this.#failure);
   }
 }

@@ -137,7 +137,7 @@ export class PagedWriter {
     const hash = Buffer.allocUnsafe(PAGE_HASH_BYTES);
     const old = before === undefined ? undefined : new PageCursor(before.extents);
     const batch = Math.max(1, Math.min(1024, Math.floor(BLOB_BYTES / source.pageSize)));
-    let same = before !== undefined && before.hashes.length === pages * PAGE_HASH_BYTES;
+    let same = before?.hashes.length === pages * PAGE_HASH_BYTES;
     for (let done = 0; done < pages; done += batch) {
       const count = Math.min(batch, pages - done);
       const bytes = await source.read(first + done, count);

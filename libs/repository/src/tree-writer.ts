@@ -84,8 +84,7 @@ export class TreeWriter {
   #enter(parents: readonly Buffer[]): OpenDirectory {
     let depth = 0;
     while (depth < parents.length) {
-      const open = this.#stack[depth + 1];
-      if (open === undefined || !open.name.equals(parents[depth] as Buffer)) break;
+      if (this.#stack[depth + 1]?.name.equals(parents[depth] as Buffer) !== true) break;
       depth++;
     }
     while (this.#stack.length > depth + 1) this.#leave();

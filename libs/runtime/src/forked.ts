@@ -15,7 +15,10 @@ export interface ChildRequest {
   command: Command;
 }
 
-export type ChildMessage = { type: 'event'; event: RunEvent };
+export interface ChildMessage {
+  type: 'event';
+  event: RunEvent;
+}
 
 const CANCEL_GRACE_MS = 15_000;
 

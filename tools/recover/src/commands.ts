@@ -1,5 +1,5 @@
 import { Blobs } from './blobs.ts';
-import type { Io, Options } from './cli.ts';
+import type { Io, Options } from './io.ts';
 import { Damage, EXIT, RecoverError } from './errors.ts';
 import { text as jsonText } from './json-file.ts';
 import { findBackup, listBackups, readDetails, totals, type Backup, type Details } from './manifests.ts';

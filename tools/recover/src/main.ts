@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as zlib from 'node:zlib';
-import { run, type Io } from './cli.ts';
+import { run } from './cli.ts';
+import type { Io } from './io.ts';
 import { askHidden } from './prompt.ts';
 
 /** Says why this Node.js cannot run the program; undefined when it can. */

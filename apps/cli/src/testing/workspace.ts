@@ -102,7 +102,9 @@ export class Workspace implements AsyncDisposable {
   async json<T = Record<string, unknown>>(args: readonly string[], code = 0, options: RunOptions = {}): Promise<T> {
     const result = await this.run([...args, '--json'], options);
     if (result.code !== code) {
-      throw new Error(`${args.join(' ')} exited ${String(result.code)}, not ${String(code)}:\n${result.stdout}${result.stderr}`);
+      throw new Error(
+        `${args.join(' ')} exited ${String(result.code)}, not ${String(code)}:\n${result.stdout}${result.stderr}`,
+      );
     }
     return JSON.parse(result.stdout) as T;
   }

@@ -60,7 +60,10 @@ export const api = {
     })) as Run,
 
   previewRestore: async (name: string, parameters: RestoreChoice, signal: AbortSignal): Promise<RestoreResult> =>
-    (await request('POST', `/restore/${at(name)}`, { body: { ...parameters, dry_run: true }, signal })) as RestoreResult,
+    (await request('POST', `/restore/${at(name)}`, {
+      body: { ...parameters, dry_run: true },
+      signal,
+    })) as RestoreResult,
 
   restore: async (name: string, parameters: RestoreChoice): Promise<Run> =>
     (await request('POST', `/restore/${at(name)}`, {

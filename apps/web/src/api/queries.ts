@@ -120,7 +120,11 @@ export function useComponents(): UseQueryResult<Configured[]> {
   return useQuery({ queryKey: keys.components, queryFn: ({ signal }) => api.components(signal), staleTime: 60_000 });
 }
 
-export function useRestorePreview(name: string, choice: RestoreChoice, enabled: boolean): UseQueryResult<RestoreResult> {
+export function useRestorePreview(
+  name: string,
+  choice: RestoreChoice,
+  enabled: boolean,
+): UseQueryResult<RestoreResult> {
   return useQuery({
     queryKey: keys.preview(name, choice.components ?? [], choice.target),
     queryFn: ({ signal }) => api.previewRestore(name, choice, signal),

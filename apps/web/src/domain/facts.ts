@@ -12,8 +12,10 @@ export function numberFact(facts: Facts, key: string): number | undefined {
 export function textFact(facts: Facts, key: string): string | undefined {
   const value = facts[key];
   if (typeof value === 'string' && value !== '') return value;
-  if (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'string')) return value.join(', ');
-  if (typeof value === 'object' && value !== null && 'name' in value && typeof value.name === 'string') return value.name;
+  if (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'string'))
+    return value.join(', ');
+  if (typeof value === 'object' && value !== null && 'name' in value && typeof value.name === 'string')
+    return value.name;
   return undefined;
 }
 

@@ -69,7 +69,9 @@ export function judge({ backups, runs, updatedAt, now }: Evidence): Judgement {
 
 /** When the newest attempt to make a backup ended, if it failed. What a person stopped has not failed. */
 function lastFailure(runs: readonly Run[]): number | undefined {
-  const last = runs.find((run) => run.command === 'create' && run.finishedAt !== undefined && run.status !== 'cancelled');
+  const last = runs.find(
+    (run) => run.command === 'create' && run.finishedAt !== undefined && run.status !== 'cancelled',
+  );
   if (last?.status !== 'failed' && last?.status !== 'interrupted') return undefined;
   return Date.parse(last.finishedAt ?? last.startedAt);
 }

@@ -14,7 +14,8 @@ export const en = {
   reconnecting: 'Reconnecting',
   updated: 'updated {{when}}',
   offlineTitle: 'The backup server does not answer',
-  offlineText: 'What you see is from {{when}}. Nothing can be changed until the connection is back; this page tries again by itself.',
+  offlineText:
+    'What you see is from {{when}}. Nothing can be changed until the connection is back; this page tries again by itself.',
   offlineNoData: 'There is nothing to show yet. This page tries again by itself.',
 
   overview: 'Overview',
@@ -204,7 +205,8 @@ export const en = {
   resultMissed_other: '{{count}} entries could not be restored:',
   undo: 'Undo',
   undoTitle: 'Undo the restore?',
-  undoText: 'The live data goes back to the state before the restore. The present state is saved first, so this can be undone too.',
+  undoText:
+    'The live data goes back to the state before the restore. The present state is saved first, so this can be undone too.',
   undoConfirm: 'Undo the restore',
 
   verifyQuick: 'Verify quickly',
@@ -261,7 +263,8 @@ export const en = {
   targetPath: 'Folder on the server',
   targetPathMissing: 'Name a folder.',
   targetLive: 'Live application',
-  targetLiveHint: 'Replaces what the application works with now. The present state is saved first, so it can be undone.',
+  targetLiveHint:
+    'Replaces what the application works with now. The present state is saved first, so it can be undone.',
   previewTitle: 'What will happen',
   previewLoading: 'The server compares the backup with the target…',
   previewAdded: 'Added',
@@ -276,7 +279,8 @@ export const en = {
   restoreToFolder: 'Restore to the folder',
   restoreLive: 'Replace live data…',
   confirmTitle: 'Replace live data?',
-  confirmText: 'Changes made after {{time}} ({{age}}) will disappear from the application. The current state is saved first, so you can undo.',
+  confirmText:
+    'Changes made after {{time}} ({{age}}) will disappear from the application. The current state is saved first, so you can undo.',
   confirmCode: 'Type {{code}} to confirm',
   confirmWrong: 'Not the code yet.',
   confirmReplace: 'Replace live data',

@@ -43,7 +43,9 @@ export function formatter(locale: Locale): Formatter {
   return {
     number: (value, digits = 0) => new Intl.NumberFormat(dates, { maximumFractionDigits: digits }).format(value),
     percent: (fraction) =>
-      new Intl.NumberFormat(dates, { style: 'percent', maximumFractionDigits: 0 }).format(Math.floor(fraction * 100) / 100),
+      new Intl.NumberFormat(dates, { style: 'percent', maximumFractionDigits: 0 }).format(
+        Math.floor(fraction * 100) / 100,
+      ),
     bytes(value) {
       let index = 0;
       let scaled = value;
@@ -57,9 +59,15 @@ export function formatter(locale: Locale): Formatter {
     },
     duration(ms) {
       const total = Math.max(0, ms);
-      if (total < MINUTE) return unit(total < 10 * SECOND ? Math.round(total / 100) / 10 : Math.round(total / SECOND), 'second');
+      if (total < MINUTE)
+        return unit(total < 10 * SECOND ? Math.round(total / 100) / 10 : Math.round(total / SECOND), 'second');
       const pairs: [string, string | undefined][] = [];
-      const split = (large: number, small: number, a: 'day' | 'hour' | 'minute', b: 'hour' | 'minute' | 'second'): void => {
+      const split = (
+        large: number,
+        small: number,
+        a: 'day' | 'hour' | 'minute',
+        b: 'hour' | 'minute' | 'second',
+      ): void => {
         const whole = Math.floor(total / large);
         const rest = Math.floor((total - whole * large) / small);
         pairs.push([unit(whole, a), rest > 0 ? unit(rest, b) : undefined]);
@@ -67,7 +75,10 @@ export function formatter(locale: Locale): Formatter {
       if (total >= DAY) split(DAY, HOUR, 'day', 'hour');
       else if (total >= HOUR) split(HOUR, MINUTE, 'hour', 'minute');
       else split(MINUTE, SECOND, 'minute', 'second');
-      return pairs.flat().filter((text) => text !== undefined).join(' ');
+      return pairs
+        .flat()
+        .filter((text) => text !== undefined)
+        .join(' ');
     },
     relative(at, now) {
       const age = now - at;

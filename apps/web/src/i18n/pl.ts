@@ -287,7 +287,8 @@ export const pl: Catalogue<'pl'> = {
   targetPath: 'Folder na serwerze',
   targetPathMissing: 'Podaj folder.',
   targetLive: 'Działająca aplikacja',
-  targetLiveHint: 'Zastępuje dane, na których aplikacja teraz pracuje. Najpierw zapisujemy obecny stan, aby można było cofnąć.',
+  targetLiveHint:
+    'Zastępuje dane, na których aplikacja teraz pracuje. Najpierw zapisujemy obecny stan, aby można było cofnąć.',
   previewTitle: 'Co się stanie',
   previewLoading: 'Serwer porównuje kopię z celem…',
   previewAdded: 'Dodane',

@@ -85,7 +85,11 @@ export function applyEvent(known: TrackedRun | undefined, event: RunEvent, now: 
 }
 
 /** Takes in what happened in a run from its beginning, as its journal tells it. */
-export function applyJournal(known: TrackedRun | undefined, events: readonly RunEvent[], now: number): TrackedRun | undefined {
+export function applyJournal(
+  known: TrackedRun | undefined,
+  events: readonly RunEvent[],
+  now: number,
+): TrackedRun | undefined {
   const told = events.reduce<TrackedRun | undefined>((tracked, event) => applyEvent(tracked, event, now), undefined);
   if (known === undefined || told === undefined) return told ?? known;
   const journal = known.journal.reduce(insert, told.journal);

@@ -152,7 +152,7 @@ function BackupRow({ backup, now }: { backup: Backup; now: number }): ReactEleme
           .join(', ')}
       </td>
       <td role="cell" className="num">
-        {status !== 'damaged' && (
+        {backup.id !== '' && (
           <Button component="a" {...restore} variant="default" size="xs" aria-label={t('restoreNamed', { name })}>
             {t('restore')}
           </Button>

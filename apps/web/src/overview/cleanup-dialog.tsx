@@ -34,7 +34,8 @@ function Cleanup({ onClose }: { onClose: () => void }): ReactElement {
     () => api.cleanup(false),
     (result: CleanupResult) => {
       setDone(result);
-      for (const queryKey of [keys.backups, keys.stats, keys.runs, keys.health]) void client.invalidateQueries({ queryKey });
+      for (const queryKey of [keys.backups, keys.stats, keys.runs, keys.health])
+        void client.invalidateQueries({ queryKey });
     },
   );
   const count = preview.data?.deleted.length ?? 0;

@@ -1,5 +1,6 @@
 import { serializeError } from '@foodsave-backup/kernel';
-import { loadBinding, type BindingChoice, type SqliteBinding, type SqliteConnection } from './binding.ts';
+import type { BindingChoice, SqliteBinding, SqliteConnection } from './binding.ts';
+import { loadBinding } from './load-binding.ts';
 import { captureDatabase } from './capture.ts';
 import { databaseFacts } from './facts.ts';
 import { hashFile } from './files.ts';

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { isNotFound } from '../errors.ts';
 import type { StorageBackend } from '../port.ts';
-import type { Subject } from './index.ts';
 import { keysOf, patterned } from './samples.ts';
+import type { Subject } from './subject.ts';
 
 const SIZES = [1_500_000, 900_000, 2_100_000] as const;
 

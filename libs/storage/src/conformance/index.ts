@@ -1,26 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MAX_OBJECT_BYTES } from '../port.ts';
-import type { StorageBackend } from '../port.ts';
 import { describeConcurrency } from './concurrency.ts';
+import type { ConformanceMedium, Subject } from './subject.ts';
 import { collect, INVALID_KEYS, INVALID_PREFIXES, keysOf, patterned, titleOf, VALID_KEYS } from './samples.ts';
 
-/** An empty medium of its own for one test. */
-export interface ConformanceMedium {
-  backend: StorageBackend;
-  /** Another door to the same medium, as a second process has one. By default the same one. */
-  reopen?: () => Promise<StorageBackend>;
-  /** Removes the medium. */
-  dispose?: () => Promise<void>;
-}
-
-/** What the suite for one backend needs of its surroundings while a test runs. */
-export interface Subject {
-  readonly backend: StorageBackend;
-  readonly medium: ConformanceMedium;
-}
 
 /**
- * The contract of {@link StorageBackend} as a vitest suite; every backend and every decorator passes the same one.
+ * The contract of `StorageBackend` as a vitest suite; every backend and every decorator passes the same one.
  * `makeMedium` is called before each test.
  */
 export function storageConformance(name: string, makeMedium: () => Promise<ConformanceMedium>): void {
@@ -249,3 +235,5 @@ function describeKeys(s: Subject): void {
     await expect(collect(s.backend.list(prefix))).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
   });
 }
+
+export type { ConformanceMedium } from './subject.ts';

@@ -1,0 +1,58 @@
+import { open, rm } from 'node:fs/promises';
+import type { BackupView } from '@foodsave-backup/engine';
+import { describe, expect, it } from 'vitest';
+import { Workspace } from '../testing/workspace.ts';
+
+interface Failure {
+  error: { code: string; message: string; hint: string };
+}
+
+describe('create when a source is not well', () => {
+  it('keeps the rest when the database is missing: partial, exit 3, or 1 if asked', async () => {
+    await using workspace = await Workspace.withData(10);
+    await rm(workspace.path('data/app.db'));
+    const { code, stdout, stderr } = await workspace.run(['create', '--name', 'part']);
+    expect(code).toBe(3);
+    expect(stdout).toMatch(/^▲ partial {2}part/);
+    expect(stderr).toMatch(/✗ database:main failed \[DATABASE_BACKUP_FAILED\]: Database backup failed.*\n→ /);
+    const backup = await workspace.json<BackupView>(['create'], 3);
+    expect(backup).toMatchObject({ status: 'partial', components: { 'database:main': { status: 'failed' } } });
+    await workspace.json(['create', '--fail-on-partial'], 1);
+  });
+
+  it('fails, recording nothing, when nothing else was asked for', async () => {
+    await using workspace = await Workspace.withData(10);
+    await rm(workspace.path('data/app.db'));
+    const { error } = await workspace.json<Failure>(['create', '--components', 'database'], 1);
+    expect(error).toMatchObject({
+      code: 'DATABASE_BACKUP_FAILED',
+      message: expect.stringContaining('Database backup failed'),
+    });
+    expect(await workspace.json(['list'])).toMatchObject({ total: 0 });
+  });
+
+  it('keeps a corrupt database, flagged', async () => {
+    await using workspace = await Workspace.withData(5000);
+    const file = await open(workspace.path('data/app.db'), 'r+');
+    await file.write(Buffer.alloc(3000, 0x5a), 0, 3000, 4096 * 3 + 100);
+    await file.close();
+    const backup = await workspace.json<BackupView>(['create', '--name', 'corrupt'], 3);
+    expect(backup.status).toBe('partial');
+    expect(backup.components['database:main']).toMatchObject({ status: 'complete', facts: { corrupt: true } });
+    expect((await workspace.run(['restore', 'corrupt', '--components', 'files', '--target', 'out'])).code).toBe(0);
+  });
+
+  it('waits a bounded time for a locked database, then says so', async () => {
+    await using workspace = await Workspace.withData(10);
+    const db = workspace.openDatabase();
+    try {
+      db.exec('BEGIN EXCLUSIVE');
+      const { error } = await workspace.json<Failure>(['create', '--components', 'database'], 1);
+      expect(error.code).toBe('DATABASE_BACKUP_FAILED');
+      expect(error.message).toMatch(/lock/);
+    } finally {
+      db.close();
+    }
+    expect((await workspace.run(['create', '--components', 'database'])).code).toBe(0);
+  });
+});

@@ -1,0 +1,144 @@
+import { createLocalStorage } from '@foodsave-backup/storage';
+import { withTempDir } from '@foodsave-backup/testing';
+import { describe, expect, it } from 'vitest';
+import { checkRepository } from './index.ts';
+import { backUp, expanded, fileEntry, keysOf, makeRepository, noise, restore, SECRET, type Files } from './testing/backups.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const CHECK = { readData: true };
+
+const VARIED: Files = {
+  empty: Buffer.alloc(0),
+  'one byte': Buffer.from('x'),
+  text: Buffer.from('some text\n'.repeat(500)),
+  'a/b/c/deep': noise(3000, 2),
+  'a/b.txt': noise(100, 3),
+  'a-b': noise(10, 4),
+  'edge-1': noise(512 * KIB - 1, 5),
+  edge: noise(512 * KIB, 6),
+  'edge+1': noise(512 * KIB + 1, 7),
+  large: noise(6 * MIB, 8),
+  zeros: Buffer.alloc(5 * MIB),
+  'empty directory': 'directory',
+  link: { link: '../outside' },
+  '\xff\xfe not UTF-8 \x80': noise(50, 9),
+  [`${'n'.repeat(255)}/x`]: Buffer.from('long name'),
+};
+
+describe('files', () => {
+  it.each([
+    ['plain', undefined],
+    ['encrypted', SECRET],
+  ])('come back byte for byte (%s)', async (_name, secret) => {
+    const repository = await makeRepository({ secret });
+    const { totals } = await backUp(repository, 'first', VARIED);
+    expect(await restore(repository, 'first')).toEqual(expanded(VARIED));
+    expect(totals).toMatchObject({ files: 12, links: 1, directories: 1 });
+    const report = await checkRepository(repository, CHECK);
+    expect(report).toMatchObject({ status: 'ok', damaged: [], unreferencedPacks: 0, backups: 1 });
+  });
+
+  it('come back from a directory on a disk', async () => {
+    await withTempDir(async (path) => {
+      const storage = await createLocalStorage(path);
+      const repository = await makeRepository({ storage, secret: SECRET });
+      await backUp(repository, 'first', VARIED);
+      expect(await restore(repository, 'first')).toEqual(expanded(VARIED));
+      await storage.close();
+    });
+  });
+
+  it('share blobs when they are small, and equal ones are stored once', async () => {
+    const repository = await makeRepository();
+    const photo = noise(300 * KIB, 3);
+    const files: Record<string, Buffer> = { 'copy 1': photo, 'copy 2': photo, 'copy 3': Buffer.from(photo) };
+    for (let i = 0; i < 100; i++) files[`note ${String(i).padStart(3, '0')}`] = noise(200, i + 10);
+    const { totals } = await backUp(repository, 'first', files);
+    expect(totals.storedBytes).toBeLessThan(photo.length + 100 * 200 + 40 * KIB);
+    expect(await keysOf(repository.storage, 'files/')).toHaveLength(1);
+    const [a, b] = [await fileEntry(repository, 'first', 'copy 1'), await fileEntry(repository, 'first', 'note 001')];
+    expect(a.extents?.extents[0]?.blob).toEqual(b.extents?.extents[0]?.blob);
+    expect(await restore(repository, 'first')).toEqual(files);
+  });
+
+  it('add nothing when nothing changed', async () => {
+    const repository = await makeRepository();
+    const first = await backUp(repository, 'first', VARIED);
+    const packs = await keysOf(repository.storage, 'files/', 'meta/', 'index/');
+    const second = await backUp(repository, 'second', VARIED);
+    expect(second.root).toBe(first.root);
+    expect(second.totals.storedBytes).toBe(0);
+    expect(await keysOf(repository.storage, 'files/', 'meta/', 'index/')).toEqual(packs);
+  });
+
+  it('are stored once over many backups, also under another name', async () => {
+    const repository = await makeRepository();
+    await backUp(repository, 'first', { old: noise(3 * MIB, 1), small: noise(1000, 2) });
+    const { totals } = await backUp(repository, 'second', { renamed: noise(3 * MIB, 1), small: noise(1000, 2) });
+    expect(totals.storedBytes).toBeLessThan(2 * KIB);
+    expect(await restore(repository, 'second')).toEqual({ renamed: noise(3 * MIB, 1), small: noise(1000, 2) });
+  });
+
+  it('add few bytes when one is put into a large file', async () => {
+    const repository = await makeRepository();
+    const before = noise(24 * MIB);
+    await backUp(repository, 'first', { large: before });
+    const after = Buffer.concat([before.subarray(0, 11 * MIB), Buffer.from('!'), before.subarray(11 * MIB)]);
+    const { totals } = await backUp(repository, 'second', { large: after });
+    expect(totals.storedBytes).toBeLessThan(9 * MIB);
+    expect(totals.storedBytes).toBeGreaterThan(256 * KIB);
+    expect(await restore(repository, 'second')).toEqual({ large: after });
+    expect(await restore(repository, 'first')).toEqual({ large: before });
+  });
+
+  it('keep a long list of chunks in a tree of nodes', async () => {
+    const repository = await makeRepository();
+    const large = noise(64 * MIB, 4);
+    await backUp(repository, 'first', { large });
+    const entry = await fileEntry(repository, 'first', 'large');
+    expect(entry.extentRoot).toBeDefined();
+    const read = await restore(repository, 'first');
+    expect(large.equals(read['large'] as Buffer)).toBe(true);
+  });
+
+  it('are never added out of order', async () => {
+    const repository = await makeRepository();
+    const { BackupSession } = await import('./index.ts');
+    const writer = (await BackupSession.start(repository, 3)).component('files', undefined);
+    const meta = { mode: 0o644, mtimeNs: 0n };
+    writer.addLink([Buffer.from('b')], meta, Buffer.from('x'));
+    for (const name of ['a', 'b']) {
+      expect(() => writer.addLink([Buffer.from(name)], meta, Buffer.from('x'))).toThrow('ascending');
+    }
+  });
+});
+
+describe('large directories', () => {
+  const many = (count: number): Record<string, Buffer> =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`d/file ${String(i * 10).padStart(6, '0')}`, Buffer.from(`content ${i}`)]));
+
+  it('of 5,000 entries have an index, and one more file changes few nodes', async () => {
+    const repository = await makeRepository();
+    const files = many(5000);
+    const first = await backUp(repository, 'first', files);
+    expect(await restore(repository, 'first')).toEqual(expanded(files));
+    const { trees, blobs } = repository.reader(await repository.loadIndex());
+    const d = await trees.find(Buffer.from(first.root, 'hex'), [Buffer.from('d')]);
+    expect(d).toMatchObject({ type: 'directory', files: 5000 });
+    const one = await trees.find(Buffer.from(first.root, 'hex'), [Buffer.from('d'), Buffer.from('file 025000')]);
+    expect(one).toMatchObject({ type: 'file', size: 12 });
+    expect(await trees.find(Buffer.from(first.root, 'hex'), [Buffer.from('d'), Buffer.from('file 025001')])).toBeUndefined();
+    expect(blobs).toBeDefined();
+
+    const loadBefore = (await repository.loadIndex()).index.blobCount;
+    const more = { ...files, 'd/file 025005': Buffer.from('new') };
+    const second = await backUp(repository, 'second', more);
+    const added = (await repository.loadIndex()).index.blobCount - loadBefore;
+    // Its content, the leaf (or, where a border moves, a few), the index over the leaves, the root.
+    expect(added).toBeGreaterThanOrEqual(4);
+    expect(added).toBeLessThanOrEqual(7);
+    expect(second.totals.storedBytes).toBeLessThan(first.totals.storedBytes / 4);
+    expect(await restore(repository, 'second')).toEqual(expanded(more));
+  });
+});
