@@ -6,11 +6,11 @@ const { dependencies } = JSON.parse(readFileSync(new URL('package.json', import.
 const startedByPath = ['dependency-cruiser', 'nx'];
 
 export default {
-  ignoreBinaries: ['mkfifo', 'script'],
+  ignoreBinaries: ['mkfifo', 'script', 'strace', 'unshare'],
   workspaces: {
     '.': {
-      entry: ['tools/scripts/*.{mjs,test.ts}'],
-      project: ['tools/scripts/**/*.{mjs,ts}', '*.{js,mjs,ts}'],
+      entry: ['tools/scripts/*.{mjs,test.ts}', 'acceptance/*.test.ts'],
+      project: ['tools/scripts/**/*.{mjs,ts}', 'acceptance/**/*.ts', '*.{js,mjs,ts}'],
       ignoreDependencies: [...Object.keys(dependencies), ...startedByPath],
     },
     // main.ts: what is started as a process of its own.

@@ -5,7 +5,7 @@ import type { Command, RunView } from '@foodsave-backup/engine';
 import { generateSample, type SampleOptions } from '@foodsave-backup/example-foodsave/sample';
 import { loadConfig, openEngine, Run, type ResolvedConfig } from '@foodsave-backup/runtime';
 
-export interface Application {
+interface Application {
   directory: string;
   engine: ReturnType<typeof openEngine>;
   config: ResolvedConfig;

@@ -4,7 +4,10 @@ import type { ResolvedConfig } from '@foodsave-backup/runtime';
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i;
 
 /** Where the server listens and under which URL it is found. Throws CONFIG_INVALID for anything but a loopback address. */
-export function listenAddress({ server: { host, port } }: Pick<ResolvedConfig, 'server'>): { host: string; url: string } {
+export function listenAddress({ server: { host, port } }: Pick<ResolvedConfig, 'server'>): {
+  host: string;
+  url: string;
+} {
   if (!LOOPBACK.test(host)) {
     throw new BackupError('CONFIG_INVALID', 'HOST (server.host): only loopback addresses are allowed by this version', {
       hint:

@@ -30,7 +30,7 @@ export function serveWeb(app: NestExpressApplication): void {
     prefix: MOUNT,
     index: false,
     redirect: false,
-    setHeaders: (response, file) => {
+    setHeaders: (response: HttpResponse, file: string) => {
       response.setHeader('Cache-Control', cacheControl(path.relative(DIST, file)));
     },
   });

@@ -3,7 +3,7 @@ import { BackupError } from '@foodsave-backup/kernel';
 import type { Io } from './io.ts';
 
 /** Whether someone is there to be asked: a keyboard, and a screen for the question. */
-export function canAsk(io: Pick<Io, 'stdin' | 'stderr'>): boolean {
+function canAsk(io: Pick<Io, 'stdin' | 'stderr'>): boolean {
   return io.stdin.isTTY === true && io.stderr.isTTY === true;
 }
 

@@ -10,7 +10,7 @@ import { databasePath } from './sample/generate.ts';
 import { SampleError } from './sample/options.ts';
 import { SCHEMA_VERSION } from './sample/schema.ts';
 
-export const HOST = '127.0.0.1';
+const HOST = '127.0.0.1';
 
 /** The directory of the sample, or its `data` directory. */
 function findDatabase(directory: string): string {

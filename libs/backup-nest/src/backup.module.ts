@@ -1,5 +1,12 @@
 import { Inject, Module } from '@nestjs/common';
-import type { DynamicModule, FactoryProvider, MiddlewareConsumer, ModuleMetadata, NestModule, Provider } from '@nestjs/common';
+import type {
+  DynamicModule,
+  FactoryProvider,
+  MiddlewareConsumer,
+  ModuleMetadata,
+  NestModule,
+  Provider,
+} from '@nestjs/common';
 import { CommandsModule } from './commands/commands.module.ts';
 import { ComponentsModule } from './components/components.module.ts';
 import { ConfigBackupModule } from './components/config-backup.module.ts';

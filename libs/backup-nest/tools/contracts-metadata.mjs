@@ -16,7 +16,7 @@ const FOLDERS = ['requests', 'responses'].map((name) => path.join(CONTRACTS, 'sr
 const HEAD = `/* eslint-disable max-lines, max-lines-per-function -- one entry for each class, made by a program */
 // Made from the sources of libs/contracts by tools/contracts-metadata.mjs. Do not edit.
 import * as contracts from '@foodsave-backup/contracts';
-import type { ModelMetadata } from './document.ts';
+import type { ModelMetadata } from './model-metadata.ts';
 
 export function contractsMetadata(): ModelMetadata {
   return `;
@@ -61,7 +61,8 @@ function collectRecords(file, records) {
     for (const { name, type } of statement.members.filter(ts.isPropertyDeclaration)) {
       if (type === undefined || !ts.isTypeReferenceNode(type) || type.typeName.getText(file) !== 'Record') continue;
       const value = type.typeArguments?.[1];
-      if (value !== undefined && ts.isTypeReferenceNode(value)) found.set(name.getText(file), value.typeName.getText(file));
+      if (value !== undefined && ts.isTypeReferenceNode(value))
+        found.set(name.getText(file), value.typeName.getText(file));
     }
     records.set(statement.name.text, found);
   }

@@ -36,6 +36,7 @@ export class ConfigDump implements Dump {
   private readonly walk: TreeWalk;
   private readonly redacted: RedactedFile[] = [];
   private environment: string[] = [];
+  private unset: string[] = [];
   private keys = 0;
   private leftOut = false;
 
@@ -58,14 +59,12 @@ export class ConfigDump implements Dump {
   }
 
   private environmentEntries(): DumpEntry[] {
-    const { variables, env, instance, run } = this.options;
+    const { variables, env, instance } = this.options;
     if (variables.length === 0) return [];
     const { text, found } = environmentFile(variables, env);
-    for (const name of variables) {
-      if (!found.includes(name))
-        run.warn({ code: 'ENVIRONMENT_UNSET', message: `The environment variable ${name} is not set` });
-    }
     this.environment = found;
+    // Not set is a state like any other, which a restore must know of; a warning at every backup would only teach to skip warnings.
+    this.unset = [...new Set(variables)].filter((name) => !found.includes(name)).sort();
     return environmentEntries(instance, this.protect(environmentPath(instance), Buffer.from(text)));
   }
 
@@ -116,6 +115,7 @@ export class ConfigDump implements Dump {
       bytes,
       keys: this.keys,
       environment: this.environment,
+      environmentUnset: this.unset,
       redacted: this.redacted.map(({ path, keys }) => ({ path, keys })),
       changedWhileRead,
       unreadable,

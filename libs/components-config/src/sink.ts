@@ -16,7 +16,7 @@ import { BackupError, printable } from '@foodsave-backup/kernel';
 import { MAX_REDACTED_FILE, redact, unredact } from './redact.ts';
 
 /** `facts.redacted` of a backup, whatever a manifest may hold there. */
-export function redactedFiles(facts: RestoreRun['facts']): Map<string, string[]> {
+function redactedFiles(facts: RestoreRun['facts']): Map<string, string[]> {
   const found = new Map<string, string[]>();
   const list: unknown = facts['redacted'];
   for (const item of Array.isArray(list) ? (list as unknown[]) : []) {

@@ -12,7 +12,7 @@ import {
 import { isSecretValue, REDACTED, type SecretKeys } from './secret-keys.ts';
 
 /** A place in a text where a secret stands. */
-export interface Span {
+interface Span {
   /** Shown to people and kept in the facts: `db.password`. */
   key: string;
   /** Finds the same place in another version of the file. */

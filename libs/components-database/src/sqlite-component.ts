@@ -18,6 +18,8 @@ import { TargetRestore } from './restore-target.ts';
 import type { SqliteSource } from './sqlite-source.ts';
 import { STAGING_PREFIX } from './staging.ts';
 
+const PROBE_WAIT_MS = 250;
+
 /** One SQLite database. This process never opens its file; each task forks a child that does (child/client.ts says why). */
 export class SqliteComponent implements Component {
   readonly type = 'database';
@@ -33,8 +35,9 @@ export class SqliteComponent implements Component {
     const { settings, context, binding } = this.source;
     const child = new SqliteChild({ binding, scratchDir: context.scratchDir });
     try {
-      const { path, busyTimeoutMs } = settings;
-      const found = await child.call('probe', { path, busyTimeoutMs });
+      // A look for an estimate; whoever needs the lock waits for it in full.
+      const busyTimeoutMs = Math.min(settings.busyTimeoutMs, PROBE_WAIT_MS);
+      const found = await child.call('probe', { path: settings.path, busyTimeoutMs });
       return { bytes: found.bytes, entries: 1, summary: summarise(found.journalMode, found.tables) };
     } finally {
       child.close();

@@ -144,7 +144,7 @@ class FilesDump implements Dump {
 }
 
 /** `incomplete` when something was unreadable, vanished or changed while it was read, or an include path is a link. */
-export function filesFacts(stats: WalkStats, capturedAt: string): ComponentFacts {
+function filesFacts(stats: WalkStats, capturedAt: string): ComponentFacts {
   return {
     capturedAt,
     files: stats.files,

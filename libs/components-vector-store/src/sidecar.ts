@@ -3,7 +3,7 @@ import { BackupError, printable } from '@foodsave-backup/kernel';
 import type { BytesReader } from './reader.ts';
 
 /** Larger sidecars are kept, but not looked into. */
-export const MAX_SIDECAR = 64 * 1024 * 1024;
+const MAX_SIDECAR = 64 * 1024 * 1024;
 
 export interface SidecarFacts {
   path: string;

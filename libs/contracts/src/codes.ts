@@ -123,7 +123,7 @@ export const EXIT_CODE: Readonly<Record<ErrorCode, Exclude<ExitCode, 0 | 3>>> = 
   INTERRUPTED: 130,
   TIMEOUT: 1,
   IO_ERROR: 1,
-  NODE_TOO_OLD: 1,
+  NODE_TOO_OLD: 2,
   INTERNAL: 1,
 };
 

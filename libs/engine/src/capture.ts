@@ -3,7 +3,7 @@ import type { Component, Dump, DumpEntry, EntryMeta, PreviousEntry } from '@food
 import type { FileEntry, ManifestComponent, TreeEntry, TreeMeta } from '@foodsave-backup/repository';
 import type { BackupSession, ComponentWriter } from '@foodsave-backup/repository';
 import { encodeName } from '@foodsave-backup/component';
-import { namesToPath, pathToNames } from './names-path.ts';
+import { pathToNames } from './names-path.ts';
 import { openComponent } from './opened.ts';
 import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
 
@@ -180,7 +180,7 @@ async function addEntry(entry: DumpEntry, writer: ComponentWriter, progress: Cap
   return (await writer.addStream(names, content.open(), finish, add)).changed;
 }
 
-export function toTreeMeta(meta: EntryMeta): TreeMeta {
+function toTreeMeta(meta: EntryMeta): TreeMeta {
   const { mode, uid, gid, mtimeNs, ctimeNs, inode } = meta;
   return { mode, uid, gid, mtimeNs, ...(ctimeNs === undefined ? {} : { ctimeNs }), ...(inode === undefined ? {} : { inode }) };
 }
@@ -200,5 +200,3 @@ function toPrevious(entry: TreeEntry | undefined): PreviousEntry | undefined {
   if (entry.type === 'file') previous.sha256 = (entry satisfies FileEntry).sha256;
   return previous;
 }
-
-export { namesToPath };

@@ -62,13 +62,23 @@ export async function deleteBackup(
 ): Promise<RunOutcome> {
   const repository = await openRepository(deps);
   return withLease(repository, { purpose: 'delete', exclusive: true }, async () => {
-    const manifest = await repository.manifests.get(command.name);
-    await repository.manifests.delete(manifest.name);
-    await dropNotes(repository, new Set([manifest.name]));
+    const name = await nameToDelete(repository, command.name);
+    await repository.manifests.delete(name);
+    await dropNotes(repository, new Set([name]));
     const pruned = await prune(repository, { dryRun: false, doomed: new Set(), signal: context.signal });
-    const result: DeleteResult = { name: manifest.name, ...pruned };
+    const result: DeleteResult = { name, ...pruned };
     return { status: 'succeeded', result };
   });
+}
+
+/** A backup whose manifest is damaged can be deleted like any other: nothing else gets rid of it. Throws BACKUP_NOT_FOUND. */
+async function nameToDelete(repository: Repository, name: string): Promise<string> {
+  try {
+    return (await repository.manifests.get(name)).name;
+  } catch (error) {
+    if (error instanceof BackupError && error.code === 'MANIFEST_DAMAGED') return name;
+    throw error;
+  }
 }
 
 /** Freeing space waits while something is damaged; what retention decided stands. */

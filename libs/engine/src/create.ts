@@ -105,10 +105,31 @@ async function capture(job: CaptureAll): Promise<Manifest> {
   throwIfCancelled(context.signal);
   await session.writeIndex();
   const now = deps.clock.now();
-  const manifest = assemble(job, captured, { startedAt, now, durationMs: Math.round(deps.clock.monotonic() - started), verification });
-  const bytes = await repository.manifests.publish(manifest);
+  const outcome = { startedAt, now, durationMs: Math.round(deps.clock.monotonic() - started), verification };
+  const { manifest, bytes } = await publish(job, captured, outcome);
   await repository.manifests.confirm(manifest.name, bytes);
   return manifest;
+}
+
+const NAMES_TRIED = 20;
+
+/** A default name that another process took in the same second gives way to the next one; a name that was asked for does not. */
+async function publish(
+  job: CaptureAll,
+  captured: readonly CapturedComponent[],
+  outcome: Outcome,
+): Promise<{ manifest: Manifest; bytes: Uint8Array }> {
+  const { deps, repository, command } = job;
+  for (let tried = 1, { name } = job; ; tried++) {
+    const manifest = assemble({ ...job, name }, captured, outcome);
+    try {
+      return { manifest, bytes: await repository.manifests.publish(manifest) };
+    } catch (error) {
+      const taken = toBackupError(error).code === 'NAME_TAKEN';
+      if (!taken || command.name !== undefined || tried === NAMES_TRIED) throw error;
+      name = await chooseName(deps, repository, command);
+    }
+  }
 }
 
 /** A safety backup leaves out what does not exist: there is nothing to save. */

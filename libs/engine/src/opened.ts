@@ -1,6 +1,7 @@
-import { BackupError } from '@foodsave-backup/kernel';
+import { readdir } from 'node:fs/promises';
+import { BackupError, toBackupError } from '@foodsave-backup/kernel';
 import { recoverLiveRestores, type Component, type ComponentContext } from '@foodsave-backup/component';
-import { Repository, type Lease, type LeaseRequest } from '@foodsave-backup/repository';
+import { FOLDERS, Repository, type Lease, type LeaseRequest } from '@foodsave-backup/repository';
 import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
 
 /** Opens the repository that exists. Throws REPOSITORY_NOT_FOUND, WRONG_KEY, … */
@@ -25,6 +26,9 @@ export interface MadeRepository {
 
 /** Makes the repository. Throws REPOSITORY_EXISTS when there is something already. */
 export async function makeRepository(deps: EngineDeps, encryption: boolean): Promise<MadeRepository> {
+  // Before a key is made for it.
+  const found = await whatIsThere(deps);
+  if (found !== 'empty') throw notEmpty(deps, 'REPOSITORY_EXISTS', found);
   let secret: string | undefined;
   let keyLocation: string | undefined;
   const given = await deps.keys.load();
@@ -50,25 +54,42 @@ export async function makeRepository(deps: EngineDeps, encryption: boolean): Pro
   return { repository, ...(keyLocation === undefined ? {} : { keyLocation }) };
 }
 
+/** Folders that an interrupted `init` of ours, or a fresh file system, may have left in an otherwise empty directory. */
+const OWN_FOLDERS = new Set<string>([...FOLDERS, 'keys', 'index', 'manifests', 'notes', 'locks', 'lost+found']);
+
+/** A listing of objects shows no directories: those of someone else are looked for in the directory itself. */
+async function whatIsThere(deps: EngineDeps): Promise<'repository' | 'empty' | 'foreign'> {
+  const found = await Repository.probe(deps.storage);
+  if (found !== 'empty' || deps.directory === undefined) return found;
+  const names = await readdir(deps.directory, { withFileTypes: true }).catch(() => []);
+  return names.some((entry) => entry.isDirectory() && !OWN_FOLDERS.has(entry.name)) ? 'foreign' : 'empty';
+}
+
+function notEmpty(deps: EngineDeps, code: 'REPOSITORY_EXISTS' | 'REPOSITORY_NOT_FOUND', found: 'repository' | 'foreign'): BackupError {
+  const what = found === 'repository' ? 'is a repository already' : 'is not empty and holds no repository';
+  return new BackupError(code, `${deps.storage.location} ${what}`, {
+    hint: 'Choose an empty directory, or check the path. Nothing was written there.',
+  });
+}
+
 /** Opens the repository, or makes one where there is nothing yet. */
 export async function openOrMake(deps: EngineDeps, encryption: boolean): Promise<MadeRepository & { made: boolean }> {
-  const found = await Repository.probe(deps.storage);
+  const found = await whatIsThere(deps);
   if (found === 'repository') return { repository: await openRepository(deps), made: false };
-  if (found === 'foreign') {
-    throw new BackupError('REPOSITORY_NOT_FOUND', `${deps.storage.location} is not empty and holds no repository`, {
-      hint: 'Choose an empty directory, or check the path. Nothing was written there.',
-    });
-  }
+  if (found === 'foreign') throw notEmpty(deps, 'REPOSITORY_NOT_FOUND', found);
   return { ...(await makeRepository(deps, encryption)), made: true };
 }
 
-/** Runs `work` while holding a lease. */
+/** Runs `work` while holding a lease. A reader goes on without one where there is no room for it: a full disk must not keep a restore from working. */
 export async function withLease<T>(
   repository: Repository,
   request: Omit<LeaseRequest, 'waitMs'> & { waitMs?: number },
   work: (lease: Lease) => Promise<T>,
 ): Promise<T> {
-  const lease = await repository.leases.acquire({ waitMs: 3000, ...request });
+  const lease = await repository.leases.acquire({ waitMs: 3000, ...request }).catch((error: unknown): Lease => {
+    if (request.readOnly !== true || toBackupError(error).code !== 'NO_SPACE') throw error;
+    return { id: '', release: () => Promise.resolve() };
+  });
   try {
     return await work(lease);
   } finally {

@@ -3,7 +3,7 @@ import { decodeName } from '@foodsave-backup/component';
 import { FOLDERS, type Manifest, type TreeEntry } from '@foodsave-backup/repository';
 import type { Repository } from '@foodsave-backup/repository';
 import { retentionPlan } from './cleanup.ts';
-import { namesToPath, pathToNames } from './names-path.ts';
+import { pathToNames } from './names-path.ts';
 import { openRepository } from './opened.ts';
 import type { BackupPage, BackupView, EngineDeps, ListQuery, StatsView, TreeListing, TreeListingEntry } from './types.ts';
 import { backupView } from './views.ts';
@@ -136,6 +136,7 @@ function listingEntry(path: string, entry: TreeEntry): TreeListingEntry {
     case 'file':
       return { ...base, type: 'file', sizeBytes: entry.size, sha256: entry.sha256.toString('hex') };
     case 'directory':
+      if (entry.implied === true) return { path, type: 'directory', sizeBytes: entry.bytes ?? 0, files: entry.files ?? 0 };
       return { ...base, type: 'directory', sizeBytes: entry.bytes ?? 0, files: entry.files ?? 0 };
     case 'symlink':
       return { ...base, type: 'symlink', sizeBytes: 0, linkTarget: decodeName(entry.target) };
@@ -188,5 +189,3 @@ export async function stats(deps: EngineDeps): Promise<StatsView> {
     byFolder,
   };
 }
-
-export { namesToPath };

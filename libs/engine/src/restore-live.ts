@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BackupError, isoTime, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import type { CommitResult, RestoreSink } from '@foodsave-backup/component';
@@ -193,8 +193,4 @@ export async function lastRestore(deps: EngineDeps): Promise<LastRestore | undef
   } catch {
     return undefined;
   }
-}
-
-export async function forgetLastRestore(deps: EngineDeps): Promise<void> {
-  await rm(join(deps.config.stateDir, LAST_RESTORE), { force: true });
 }

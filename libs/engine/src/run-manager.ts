@@ -66,7 +66,7 @@ export class RunManager {
   }
 
   async #publish(run: Run): Promise<void> {
-    for await (const event of run.events()) for (const listener of this.#listeners) listener(event);
+    for await (const event of run.events()) for (const listener of this.#listeners) tell(listener, event);
   }
 
   #forget(): void {
@@ -105,6 +105,16 @@ export class RunManager {
   }
 }
 
+/** A listener that throws is the host's own fault, and no reason to keep the event from the others. */
+function tell(listener: (event: RunEvent) => void, event: RunEvent): void {
+  try {
+    listener(event);
+  } catch (error) {
+    process.emitWarning(`A listener of run events failed: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
 function fingerprintOf(command: Command): string {
-  return JSON.stringify(Object.entries(command).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const given = Object.entries(command).filter(([, value]) => value !== undefined);
+  return JSON.stringify(given.sort(([a], [b]) => (a < b ? -1 : 1)));
 }

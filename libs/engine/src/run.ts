@@ -12,8 +12,9 @@ import type { Command, RunContext, RunOutcome, RunView } from './types.ts';
 
 /** Progress events of a run are at least this far apart, in ms. */
 const PROGRESS_MS = 250;
-/** Events kept for readers that come late; progress events beyond it are dropped first. */
+/** Events kept for readers that come late. Beyond it the oldest progress goes, then the oldest warning; the rest never does. */
 const EVENTS_MAX = 10_000;
+const DROPPED_FIRST = ['progress', 'warning'] as const;
 
 /** One execution of a command, with its journal of events. */
 export class Run {
@@ -85,6 +86,7 @@ export class Run {
 
   #progress(progress: RunProgress): void {
     this.#view = { ...this.#view, progress };
+    if (this.#held !== undefined && this.#held.phase !== progress.phase) this.#passHeld();
     const now = this.#clock.monotonic();
     if (now - this.#lastProgressAt < PROGRESS_MS) {
       this.#held = progress;
@@ -96,17 +98,26 @@ export class Run {
   }
 
   #append(body: RunEventBody): void {
-    if (this.#held !== undefined && body.type !== 'progress') {
-      const held = this.#held;
-      this.#held = undefined;
-      this.#append({ type: 'progress', progress: held });
-    }
+    if (body.type !== 'progress') this.#passHeld();
     this.#events.push({ ...body, runId: this.id, seq: ++this.#seq, at: isoTime(this.#clock) });
-    if (this.#events.length > EVENTS_MAX) {
-      const oldest = this.#events.findIndex((event) => event.type === 'progress');
-      this.#events.splice(Math.max(0, oldest), 1);
-    }
+    if (this.#events.length > EVENTS_MAX) this.#dropOne();
     for (const wake of this.#waiting) wake();
+  }
+
+  /** What was held back turns out to be the last of its phase. */
+  #passHeld(): void {
+    const progress = this.#held;
+    this.#held = undefined;
+    if (progress !== undefined) this.#append({ type: 'progress', progress });
+  }
+
+  #dropOne(): void {
+    for (const type of DROPPED_FIRST) {
+      const oldest = this.#events.findIndex((event) => event.type === type);
+      if (oldest < 0) continue;
+      this.#events.splice(oldest, 1);
+      return;
+    }
   }
 
   #finish(outcome: Pick<RunView, 'status' | 'result' | 'error'>): void {

@@ -83,6 +83,8 @@ export interface KeyProvider {
 export interface EngineDeps {
   config: EngineConfig;
   storage: StorageBackend;
+  /** Absolute, of a repository in a local directory. */
+  directory?: string;
   clock: Clock;
   keys: KeyProvider;
   drivers: readonly ComponentDriver[];

@@ -28,7 +28,7 @@ export async function verify(deps: EngineDeps, command: Verify, context: RunCont
     result.status = result.damaged.length === 0 ? 'ok' : 'damaged';
     await note(repository, deps, manifest, result);
     if (result.status === 'ok') return { status: 'succeeded', result };
-    const error = new BackupError('VERIFICATION_FAILED', `Verification failed: ${result.damaged.length} entries of "${manifest.name}" are damaged`, {
+    const error = new BackupError('VERIFICATION_FAILED', `Verification failed: "${manifest.name}" is damaged in ${result.damaged.length === 1 ? 'one place' : `${result.damaged.length} places`}`, {
       hint: 'Restore with --target: everything that is good comes back, and the damaged files are listed. Take a new backup now.',
     });
     return { status: 'failed', result, error: error.toJSON() };

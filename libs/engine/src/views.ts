@@ -14,7 +14,7 @@ function notesOf(manifest: Manifest, notes: readonly StoredNote[]): Verification
  * What is known of a backup's integrity. Damage found by the latest look wins; otherwise the strongest level that
  * succeeded since the last damage, with the time of its latest success.
  */
-export function verificationOf(manifest: Manifest, notes: readonly StoredNote[]): VerificationView {
+function verificationOf(manifest: Manifest, notes: readonly StoredNote[]): VerificationView {
   let view: VerificationView = { level: 'none', status: 'none' };
   const own = manifest.verification;
   if (own?.level === 'new') view = { level: 'new', status: 'ok', at: own.at };

@@ -109,6 +109,10 @@ describe('repository file', () => {
     expect(refusal(() => decodeRepositoryFile(resummed(replaced(file, from, to))))).toBe(code);
   });
 
+  it('is refused when it is over 64 KiB', () => {
+    expect(refusal(() => decodeRepositoryFile(encodeRepositoryFile({ ...info, createdAt: 'x'.repeat(70_000) })))).toBe('DATA_DAMAGED');
+  });
+
   it('refuses every changed byte and every truncation', () => {
     for (let i = 0; i < file.length; i++) {
       for (const flip of [1, 3, 0x20, 0x80]) {

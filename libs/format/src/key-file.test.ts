@@ -75,6 +75,7 @@ describe('key files', () => {
     ['a cost that is text', (json) => (json.kdf['N'] = '32768')],
     ['another derivation', (json) => (json.kdf['name'] = 'argon2id')],
     ['no derivation', (json) => ((json as Record<string, unknown>)['kdf'] = null)],
+    ['a salt of more than 1,024 bytes', (json) => (json.kdf['salt'] = 'A'.repeat(1400))],
     ['a short nonce', (json) => (json['nonce'] = 'AAAA')],
     ['a short key', (json) => (json['wrapped'] = 'AAAA')],
     ['no label', (json) => delete json['label']],

@@ -5,6 +5,7 @@ import { decodeJsonFile, encodeJsonFile } from './json-file.ts';
 import { LIMITS } from './limits.ts';
 
 const SCRYPT_BYTES_MAX = 512 * 1024 * 1024;
+const SALT_BYTES_MAX = 1024;
 const GENERATED = /^fsbk1-[a-z2-7]{52}$/;
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 
@@ -113,6 +114,7 @@ export function parseKeyFile(file: Uint8Array): ParsedKeyFile {
   const { id, createdAt, label, nonce, wrapped } = json;
   const strings = [id, createdAt, label, nonce, wrapped, kdf?.salt];
   if (strings.some((s) => typeof s !== 'string') || kdf?.name !== 'scrypt') throw malformed('a key file is incomplete');
+  if (Buffer.byteLength(kdf.salt as string, 'base64') > SALT_BYTES_MAX) throw malformed('the salt of a key file is too long');
   const { N = 0, r = 0, p = 0 } = kdf;
   if (!isCost(N, r, p)) throw malformed('the cost of a key file is out of range');
   return {

@@ -7,6 +7,7 @@ export const LIMITS = {
   sealedBytes: 256 * 1024 * 1024,
   manifestBytes: 64 * 1024 * 1024,
   keyFileBytes: 64 * 1024,
+  repositoryFileBytes: 64 * 1024,
   nodeLevels: 8,
 } as const;
 

@@ -1,7 +1,7 @@
 import { BackupError } from '@foodsave-backup/kernel';
 import { malformed } from './bytes.ts';
 import { decodeJsonFile, encodeJsonFile, newerVersionOf } from './json-file.ts';
-import { FORMAT_VERSION } from './limits.ts';
+import { FORMAT_VERSION, LIMITS } from './limits.ts';
 
 const FORMAT = 'foodsave-backup repository';
 
@@ -29,6 +29,7 @@ export function encodeRepositoryFile(info: RepositoryInfo): Buffer {
  * bit made newer is DATA_DAMAGED, so that the other copy is used.
  */
 export function decodeRepositoryFile(file: Uint8Array): RepositoryInfo {
+  if (file.length > LIMITS.repositoryFileBytes) throw malformed('it is too large');
   const newer = newerVersionOf(file, FORMAT, FORMAT_VERSION);
   if (newer !== undefined) {
     throw new BackupError('FORMAT_TOO_NEW', `The repository has format version ${newer}; this software knows ${FORMAT_VERSION}`, {

@@ -70,10 +70,8 @@ export class ManifestStore {
       return (await this.#storage.stat(key)) === undefined ? undefined : { reason: toBackupError(error).message };
     }
     const sum = sha256(bytes).toString('latin1');
-    const cached = this.#cache.get(sum);
-    if (cached !== undefined) return cached;
     try {
-      const manifest = decodeManifest(this.#keys, bytes);
+      const manifest = this.#cache.get(sum) ?? decodeManifest(this.#keys, bytes);
       if (manifest.name !== name) return { reason: `it is the manifest of "${manifest.name}"` };
       this.#cache.set(sum, manifest);
       return manifest;

@@ -27,7 +27,8 @@ export async function prunePacks(
   if (listing.damaged.length > 0) throw blocked(`the manifest of "${listing.damaged[0]?.name ?? ''}" cannot be read`);
   const load = await repository.loadIndex(options.signal);
   // A blob that lies in a lost pack and in a good one is needed from the good one.
-  for (const key of await missingPacks(repository, load.index)) {
+  const lost = await missingPacks(repository, load.index);
+  for (const key of lost) {
     const hash = hashOfKey(key);
     if (hash !== undefined) load.index.removePack(hash);
   }
@@ -55,7 +56,8 @@ export async function prunePacks(
     }
   }
   const report = { packs: garbage.length, freedBytes: garbage.reduce((sum, pack) => sum + pack.size, 0) };
-  if (options.dryRun || garbage.length === 0) return report;
+  const stale = lost.length > 0 || load.damaged.length > 0;
+  if (options.dryRun || (garbage.length === 0 && !stale)) return report;
   await repository.indexStore.replace(kept, load.files);
   for (const { key } of load.damaged) await repository.storage.delete(key);
   for (const { key } of garbage) await repository.storage.delete(key);

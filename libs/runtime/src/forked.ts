@@ -36,7 +36,7 @@ class ForkedRun {
 
   constructor(source: ConfigSource, run: Run, context: RunContext) {
     const typescript = import.meta.url.endsWith('.ts');
-    const entry = new URL(typescript ? './run-child.ts' : './run-child.js', import.meta.url);
+    const entry = new URL(typescript ? './run-child/main.ts' : './run-child/main.js', import.meta.url);
     this.#child = fork(entry, { serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.finished = this.#follow(context);
     const request: ChildRequest = { type: 'run', source, command: run.command };

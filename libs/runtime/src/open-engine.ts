@@ -19,7 +19,7 @@ const USUAL_DRIVER: Readonly<Record<string, string>> = {
   vector_store: 'faiss',
 };
 
-export const DRIVERS: readonly ComponentDriver[] = [databaseDriver, filesDriver, configDriver, ...Object.values(vectorStoreDrivers)];
+const DRIVERS: readonly ComponentDriver[] = [databaseDriver, filesDriver, configDriver, ...Object.values(vectorStoreDrivers)];
 
 export interface OpenEngineOptions {
   clock?: Clock;
@@ -49,6 +49,7 @@ export function engineDeps(config: ResolvedConfig, options: OpenEngineOptions = 
   return {
     config: engineConfig(config),
     storage,
+    directory: config.repositoryPath,
     clock,
     keys: keyProvider(config),
     drivers: DRIVERS,

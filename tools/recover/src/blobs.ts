@@ -12,7 +12,7 @@ const MAX_FRAMES = 4096;
 const FRAME_CACHE = 96 * 1024 * 1024;
 const BLOB_CACHE = 1024;
 
-export interface Frame {
+interface Frame {
   readonly length: number;
   readonly stored: number;
   readonly codec: number;

@@ -25,7 +25,7 @@ const RESERVED = new Set(
   ).split(' '),
 );
 
-export interface Instance {
+interface Instance {
   readonly name: string;
   /** Id of the root tree node; undefined when the component failed. */
   readonly root: Buffer | undefined;

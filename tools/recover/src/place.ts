@@ -34,7 +34,7 @@ const FATAL = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', '
 export class PlaceProblem extends Error {}
 
 /** Runs a file system call on the target. What would fail for every file ends the command, the rest is about one path. */
-export function onTarget<Result>(call: () => Result): Result {
+function onTarget<Result>(call: () => Result): Result {
   try {
     return call();
   } catch (error) {
@@ -211,7 +211,7 @@ function existingPart(path: string): string {
  * microsecond (2^-22 s) off at most until the year 2038, and half a microsecond until 2106. Node takes a negative number
  * for "now", so that times before 1970 go through `Date` and are good to the millisecond.
  */
-export function fsTime(nanoseconds: bigint): number | Date {
+function fsTime(nanoseconds: bigint): number | Date {
   const second = 1_000_000_000n;
   if (nanoseconds < 0n) return new Date(Math.floor(Number(nanoseconds) / 1e6));
   const whole = Number(nanoseconds / second);

@@ -35,7 +35,7 @@ export interface LinkEntry extends EntryBase {
   readonly target: Buffer;
 }
 
-export type Entry = FileEntry | DirectoryEntry | LinkEntry;
+type Entry = FileEntry | DirectoryEntry | LinkEntry;
 
 /** What `walkTree` reports. Paths are bytes, relative, with `/` between names. */
 export interface Visitor {

@@ -17,7 +17,7 @@ export function cut(bytes: Buffer, size: number): Buffer[] {
   return parts;
 }
 
-export const BAD_UTF8 = Buffer.from([0x62, 0xff, 0xfe, 0x2e, 0x74, 0x78, 0x74]);
+const BAD_UTF8 = Buffer.from([0x62, 0xff, 0xfe, 0x2e, 0x74, 0x78, 0x74]);
 
 export interface Sample {
   /** Path (latin1) to content of each file. */

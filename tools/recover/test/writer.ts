@@ -14,7 +14,7 @@ const sha = (...parts: Uint8Array[]): Buffer =>
     .update(cat(...parts))
     .digest();
 
-export function u32(value: number): Buffer {
+function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32LE(value);
   return bytes;
@@ -36,7 +36,7 @@ export function zigzag(value: number | bigint): Buffer {
   return varint(n >= 0n ? n * 2n : -n * 2n - 1n);
 }
 
-export function field(tag: number, value: Uint8Array): Buffer {
+function field(tag: number, value: Uint8Array): Buffer {
   return cat(varint(tag), varint(value.length), value);
 }
 

@@ -32,7 +32,9 @@ export function readable(json: string): string {
   const code = line.code === undefined ? '' : ` [${line.code}]`;
   const run = line.runId === undefined ? '' : ` (run ${line.runId})`;
   const head = `${time} ${LEVELS[line.level ?? 30] ?? 'INFO '} ${line.msg ?? ''}${code}${run}`;
-  const more = [line.hint, line.err?.stack].flatMap((text) => (text === undefined ? [] : [text.replaceAll(/^/gm, '    ')]));
+  const more = [line.hint, line.err?.stack].flatMap((text) =>
+    text === undefined ? [] : [text.replaceAll(/^/gm, '    ')],
+  );
   return `${[head, ...more].join('\n')}\n`;
 }
 

@@ -23,9 +23,13 @@ function openFile(file: string): ReturnType<typeof destination> {
     // Synchronous: what was logged is in the file, however the process ends.
     return destination({ dest: file, append: true, sync: true });
   } catch (error) {
-    throw new BackupError('CONFIG_INVALID', `The log file ${file} cannot be written (${systemErrorCode(error) ?? 'unknown reason'})`, {
-      hint: 'Check the owner and the mode of its directory, or name another file under logging.file in backup.yaml.',
-      cause: error,
-    });
+    throw new BackupError(
+      'CONFIG_INVALID',
+      `The log file ${file} cannot be written (${systemErrorCode(error) ?? 'unknown reason'})`,
+      {
+        hint: 'Check the owner and the mode of its directory, or name another file under logging.file in backup.yaml.',
+        cause: error,
+      },
+    );
   }
 }

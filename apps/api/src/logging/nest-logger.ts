@@ -25,7 +25,9 @@ export class NestLogger implements LoggerService {
   error(message: unknown, ...rest: unknown[]): void {
     const { context, stack } = split(rest);
     const own = message instanceof Error ? message.stack : undefined;
-    this.#logger.error(fields(context, stack ?? own), text(message));
+    // A port that is taken: whoever called listen() says it better.
+    const level = context === 'NestApplication' && text(message).includes('EADDRINUSE') ? 'debug' : 'error';
+    this.#logger[level](fields(context, stack ?? own), text(message));
   }
 
   warn(message: unknown, ...rest: unknown[]): void {

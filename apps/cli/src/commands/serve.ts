@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
-import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EXIT } from '@foodsave-backup/contracts/codes';
 import { BackupError } from '@foodsave-backup/kernel';
@@ -16,11 +15,6 @@ export interface ServeOptions {
 /** Starts the server with this Node.js and ends as it ends. */
 export async function serve(app: App, options: ServeOptions): Promise<number> {
   const { io, globals } = app;
-  if (globals.repository !== undefined) {
-    throw new BackupError('USAGE', 'serve does not take --repository', {
-      hint: 'Name the repository in the configuration file: its schedules belong to one repository.',
-    });
-  }
   const entry = fileURLToPath(new URL('../../../api/dist/main.js', import.meta.url));
   if (!existsSync(entry)) {
     throw new BackupError('CONFIG_INVALID', `The server has not been built: ${entry} is missing`, {
@@ -28,14 +22,16 @@ export async function serve(app: App, options: ServeOptions): Promise<number> {
     });
   }
   const env: NodeJS.ProcessEnv = { ...io.env };
-  if (globals.config !== undefined) env['BACKUP_CONFIG'] = resolve(io.cwd, globals.config);
   if (options.port !== undefined) env['PORT'] = String(options.port);
   if (options.host !== undefined) env['HOST'] = options.host;
-  return follow(app, entry, env);
+  const args: string[] = [];
+  if (globals.config !== undefined) args.push('--config', globals.config);
+  if (globals.repository !== undefined) args.push('--repository', globals.repository);
+  return follow(app, [entry, ...args], env);
 }
 
-async function follow(app: App, entry: string, env: NodeJS.ProcessEnv): Promise<number> {
-  const child = spawn(process.execPath, [entry], { stdio: 'inherit', env, cwd: app.io.cwd });
+async function follow(app: App, args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const child = spawn(process.execPath, args, { stdio: 'inherit', env, cwd: app.io.cwd });
   const ended = new Promise<number>((done, failed) => {
     child.once('error', failed);
     child.once('close', (code, signal) => {

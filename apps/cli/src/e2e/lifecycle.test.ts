@@ -153,14 +153,18 @@ describe('the life of a backup', () => {
   });
 
   it('is explained by cleanup, and gone after delete', async () => {
+    // Proven by the newest full verification, the first one would be kept.
+    await workspace.json(['verify', 'second']);
     const plan = await workspace.json<CleanupResult>(['cleanup', '--dry-run']);
     expect(plan).toMatchObject({ dryRun: true, deleted: [{ name: 'first' }] });
     expect(plan.kept.every(({ reasons }) => reasons.length > 0)).toBe(true);
     expect((await workspace.json<BackupPage>(['list'])).total).toBe(4);
-    const gone = await workspace.json<DeleteResult>(['delete', 'second', '--yes']);
-    expect(gone.name).toBe('second');
-    expect(await workspace.json(['show', 'second'], 1)).toMatchObject({ error: { code: 'BACKUP_NOT_FOUND' } });
-    expect((await workspace.run(['verify', 'first'])).code).toBe(0);
+    const done = await workspace.run(['cleanup']);
+    expect(done.stdout).toMatch(/^Deleted 1 backup:\n +NAME +DELETED BECAUSE\n +first +\w/);
+    expect(await workspace.json(['show', 'first'], 1)).toMatchObject({ error: { code: 'BACKUP_NOT_FOUND' } });
+    expect((await workspace.run(['verify', 'second'])).code).toBe(0);
+    expect(await workspace.json<DeleteResult>(['delete', 'second', '--yes'])).toMatchObject({ name: 'second' });
+    expect(await workspace.json(['check'])).toMatchObject({ status: 'ok', backups: 2 });
   });
 });
 

@@ -1,5 +1,6 @@
-import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import type { BackupPage } from '@foodsave-backup/engine';
+import { createHash } from 'node:crypto';
+import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import type { BackupPage, CleanupResult } from '@foodsave-backup/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Workspace } from '../testing/workspace.ts';
 
@@ -32,7 +33,7 @@ describe('refusals of a repository that is well', () => {
   ])('create --name %j', async (name, code, expected) => {
     const { error } = await workspace.json<Failure>(['create', '--name', name], code);
     expect(error.code).toBe(expected);
-    expect(error.hint).not.toBe('');
+    expect(error.hint).toMatch(/\w/);
   });
 
   it.each([
@@ -58,7 +59,9 @@ describe('refusals of a repository that is well', () => {
     [['init'], 1, 'REPOSITORY_EXISTS'],
   ])('%j', async (args, code, expected) => {
     const { error } = await workspace.json<Failure>(args, code);
-    expect(error).toMatchObject({ code: expected, message: expect.any(String), hint: expect.any(String) });
+    expect(error.code).toBe(expected);
+    expect(error.message).toMatch(/\w/);
+    expect(error.hint).toMatch(/\w/);
   });
 
   it('says the same to people, on stderr, without a stack', async () => {
@@ -94,7 +97,8 @@ describe('refusals of a repository that is not', () => {
   it.each(['list', 'stats', 'check', 'cleanup'])('%s exits 10 without a repository', async (command) => {
     await using workspace = await Workspace.open();
     const { error } = await workspace.json<Failure>([command], 10);
-    expect(error).toMatchObject({ code: 'REPOSITORY_NOT_FOUND', hint: expect.stringContaining('init') });
+    expect(error.code).toBe('REPOSITORY_NOT_FOUND');
+    expect(error.hint).toContain('init');
   });
 
   it('does not write into a directory of someone else', async () => {
@@ -108,8 +112,10 @@ describe('refusals of a repository that is not', () => {
     await using workspace = await Workspace.withData(10);
     await workspace.json(['create', '--no-encryption']);
     for (const copy of ['backups/repository.json', 'backups/manifests/repository.json']) {
-      const file = JSON.parse(await readFile(workspace.path(copy), 'utf8')) as { version: number };
-      await workspace.write(copy, JSON.stringify({ ...file, version: 999 }));
+      const text = await readFile(workspace.path(copy), 'utf8');
+      const body = text.slice(0, text.indexOf('  "checksum"')).replace(/"version": \d+/, '"version": 999');
+      const checksum = createHash('sha256').update(body).digest('hex');
+      await workspace.write(copy, `${body}  "checksum": "sha256:${checksum}"\n}\n`);
     }
     for (const command of [['list'], ['create'], ['check']]) {
       const { error } = await workspace.json<Failure>(command, 1);
@@ -130,7 +136,9 @@ describe('refusals of a repository that is not', () => {
     ]);
     expect((await workspace.json<Failure>(['show', 'bad'], 1)).error.code).toBe('MANIFEST_DAMAGED');
     expect((await workspace.run(['verify', 'good'])).code).toBe(0);
-    expect(await workspace.json(['cleanup'], 3)).toMatchObject({ deleted: [], blocked: expect.any(String) });
+    const cleaned = await workspace.json<CleanupResult>(['cleanup'], 3);
+    expect(cleaned.deleted).toEqual([]);
+    expect(cleaned.blocked).toMatch(/\w/);
     expect(await workspace.json(['check'], 1)).toMatchObject({ status: 'damaged' });
     expect(await workspace.json(['health'], 1)).toMatchObject({ status: 'error' });
   });
@@ -138,7 +146,6 @@ describe('refusals of a repository that is not', () => {
   it('prints what is damaged and exits 1 when verify finds a flipped byte', async () => {
     await using workspace = await Workspace.withData(10);
     await workspace.json(['create', '--name', 'flipped', '--no-encryption']);
-    const { readdir } = await import('node:fs/promises');
     const packs = (await readdir(workspace.path('backups/files'), { recursive: true, withFileTypes: true })).filter(
       (e) => e.isFile(),
     );

@@ -13,14 +13,25 @@ import type {
   TreeListing,
   VerifyRequest,
 } from '@foodsave-backup/contracts/types';
-import { newIdempotencyKey, request } from './client.ts';
+import { ApiError, newIdempotencyKey, request } from './client.ts';
 
 const at = (name: string): string => encodeURIComponent(name);
 
+function isUnmade(error: unknown): boolean {
+  return error instanceof ApiError && error.problem.code === 'REPOSITORY_NOT_FOUND';
+}
+
 /** One function an endpoint; each throws ApiError. Those that start something answer with its run, at once. */
 export const api = {
-  list: async (cursor: string | undefined, signal: AbortSignal): Promise<BackupPage> =>
-    (await request('GET', '/list', { query: { limit: 50, cursor }, signal })) as BackupPage,
+  /** A repository that does not exist yet holds no backups: the first one makes it. */
+  list: async (cursor: string | undefined, signal: AbortSignal): Promise<BackupPage> => {
+    try {
+      return (await request('GET', '/list', { query: { limit: 50, cursor }, signal })) as BackupPage;
+    } catch (error) {
+      if (isUnmade(error)) return { items: [], total: 0 };
+      throw error;
+    }
+  },
 
   backup: async (name: string, signal: AbortSignal): Promise<Backup> =>
     (await request('GET', `/backups/${at(name)}`, { signal })) as Backup,
@@ -37,7 +48,15 @@ export const api = {
   run: async (id: string, signal: AbortSignal): Promise<Run> =>
     (await request('GET', `/runs/${at(id)}`, { signal })) as Run,
 
-  stats: async (signal: AbortSignal): Promise<Stats> => (await request('GET', '/stats', { signal })) as Stats,
+  /** `null` while there is no repository. */
+  stats: async (signal: AbortSignal): Promise<Stats | null> => {
+    try {
+      return (await request('GET', '/stats', { signal })) as Stats;
+    } catch (error) {
+      if (isUnmade(error)) return null;
+      throw error;
+    }
+  },
 
   /** 503 is an answer too: it says what is down. */
   health: async (signal: AbortSignal): Promise<Health> =>

@@ -104,7 +104,7 @@ export function useJournal(id: string, enabled: boolean): void {
   });
 }
 
-export function useStats(): UseQueryResult<Stats> {
+export function useStats(): UseQueryResult<Stats | null> {
   return useQuery({ queryKey: keys.stats, queryFn: ({ signal }) => api.stats(signal) });
 }
 

@@ -38,7 +38,11 @@ export function formatter(locale: Locale): Formatter {
   const long = new Intl.DateTimeFormat(dates, { dateStyle: 'medium', timeStyle: 'short' });
   const full = new Intl.DateTimeFormat(dates, { dateStyle: 'full', timeStyle: 'long' });
   const unit = (value: number, name: 'day' | 'hour' | 'minute' | 'second'): string =>
-    new Intl.NumberFormat(dates, { style: 'unit', unit: name, unitDisplay: 'short' }).format(value);
+    new Intl.NumberFormat(dates, {
+      style: 'unit',
+      unit: name,
+      unitDisplay: locale === 'en' ? 'narrow' : 'short',
+    }).format(value);
 
   return {
     number: (value, digits = 0) => new Intl.NumberFormat(dates, { maximumFractionDigits: digits }).format(value),
@@ -49,8 +53,8 @@ export function formatter(locale: Locale): Formatter {
     bytes(value) {
       let index = 0;
       let scaled = value;
-      // From 999.95 on, rounding to one digit would show 1000.
-      while (Math.abs(scaled) >= (index === 0 ? 1000 : 999.95) && index < UNITS.length - 1) {
+      // Above 100 no digits are shown: from 999.5 on that would be 1000.
+      while (Math.abs(scaled) >= (index === 0 ? 1000 : 999.5) && index < UNITS.length - 1) {
         scaled /= 1000;
         index++;
       }

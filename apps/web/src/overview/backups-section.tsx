@@ -135,7 +135,7 @@ function BackupRow({ backup, now }: { backup: Backup; now: number }): ReactEleme
           </div>
         </div>
       </td>
-      <td role="cell" data-label={t('columnWhen')}>
+      <td role="cell" data-label={t('columnWhen')} className="nowrap">
         <Ago at={createdAt} now={Math.max(now, Date.parse(createdAt))} />
       </td>
       <td role="cell" data-label={t('columnSize')} className="num">
@@ -146,7 +146,7 @@ function BackupRow({ backup, now }: { backup: Backup; now: number }): ReactEleme
           </div>
         </div>
       </td>
-      <td role="cell" data-label={t('columnComponents')} className="small">
+      <td role="cell" data-label={t('columnComponents')} className="tiny">
         {Object.keys(components)
           .map((instance) => componentName(i18n, instance))
           .join(', ')}

@@ -15,8 +15,8 @@ export function StatsPanel(): ReactElement {
       <h2 id="stats-title">{t('statsTitle')}</h2>
       {isPending && <Skeleton height={120} />}
       {data === undefined && error !== null && <Problem error={error} />}
-      {data?.backups === 0 && <p className="small muted">{t('statsNone')}</p>}
-      {data !== undefined && data.backups > 0 && (
+      {(data === null || data?.backups === 0) && <p className="small muted">{t('statsNone')}</p>}
+      {data !== undefined && data !== null && data.backups > 0 && (
         <dl className="pairs">
           <Pair term={t('statsBackups')}>{number(data.backups)}</Pair>
           <Pair term={t('statsStored')}>{bytes(data.storedBytes)}</Pair>

@@ -154,7 +154,7 @@ function Warnings({ warnings }: { warnings: readonly Warning[] }): ReactElement 
   return (
     <section className="card stack" aria-labelledby="warnings-title">
       <h2 id="warnings-title">{t('runWarnings')}</h2>
-      <p className="small muted">{plural('runWarnings', warnings.length)}</p>
+      <p className="small muted">{plural('runWarningsCount', warnings.length)}</p>
       <ul className="stack">
         {warnings.slice(0, SHOWN).map(({ seq, component, message, path, code }) => (
           <li key={seq} className="small">

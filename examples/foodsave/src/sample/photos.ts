@@ -8,7 +8,7 @@ const WIDTH = 1240;
 const HEIGHT = 1754;
 
 /** Bytes that no compressor makes smaller: the AES-128-CTR key stream of a key derived from the seed. */
-export function noise(seed: string, length: number): Buffer {
+function noise(seed: string, length: number): Buffer {
   const key = createHash('sha256').update(seed).digest();
   return createCipheriv('aes-128-ctr', key.subarray(0, 16), key.subarray(16)).update(Buffer.alloc(length));
 }
@@ -23,7 +23,7 @@ function segment(marker: number, body: readonly number[]): Buffer {
  * DC table of its annex K.3 and a flat AC table), SOS, scan data, EOI. The scan data is noise without the byte FF, which
  * would be a marker, so that the picture, where a viewer shows one, is snow.
  */
-export function jpeg(seed: string, scanBytes: number): Buffer {
+function jpeg(seed: string, scanBytes: number): Buffer {
   const scan = noise(seed, scanBytes);
   for (let at = scan.indexOf(0xff); at !== -1; at = scan.indexOf(0xff, at)) scan[at] = 0xa5;
   const acSymbols = Array.from({ length: 160 }, (_, index) => (Math.floor(index / 10) << 4) | ((index % 10) + 1));

@@ -19,7 +19,11 @@ export class ConfigBackup implements ComponentKind {
 
   entries(): Promise<ComponentEntry[]> {
     const instances = this.#prober.instances(this.type);
-    return Promise.all(instances.map((spec) => this.#prober.probe(spec, settingsOf(spec.config, ['include', 'exclude', 'env', 'redact']))));
+    return Promise.all(
+      instances.map((spec) =>
+        this.#prober.probe(spec, settingsOf(spec.config, ['include', 'exclude', 'env', 'redact'])),
+      ),
+    );
   }
 }
 

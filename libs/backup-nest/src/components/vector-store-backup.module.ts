@@ -19,7 +19,9 @@ export class VectorStoreBackup implements ComponentKind {
 
   entries(): Promise<ComponentEntry[]> {
     const instances = this.#prober.instances(this.type);
-    return Promise.all(instances.map((spec) => this.#prober.probe(spec, settingsOf(spec.config, ['path', 'index', 'sidecar']))));
+    return Promise.all(
+      instances.map((spec) => this.#prober.probe(spec, settingsOf(spec.config, ['path', 'index', 'sidecar']))),
+    );
   }
 }
 

@@ -6,7 +6,7 @@ import { pathOf } from './messages.ts';
 import type { HttpRequest, HttpResponse } from './messages.ts';
 
 /** RFC 9457 problem details of an error. Only its code, message and hint are told, never where in the code it happened. */
-export function problemOf(error: BackupError, request: HttpRequest): Problem {
+function problemOf(error: BackupError, request: HttpRequest): Problem {
   const errors: unknown = error.details?.['errors'];
   return {
     type: problemType(error.code),

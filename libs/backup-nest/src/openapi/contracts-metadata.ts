@@ -1,7 +1,7 @@
 /* eslint-disable max-lines, max-lines-per-function -- one entry for each class, made by a program */
 // Made from the sources of libs/contracts by tools/contracts-metadata.mjs. Do not edit.
 import * as contracts from '@foodsave-backup/contracts';
-import type { ModelMetadata } from './document.ts';
+import type { ModelMetadata } from './model-metadata.ts';
 
 export function contractsMetadata(): ModelMetadata {
   return {
@@ -120,6 +120,7 @@ export function contractsMetadata(): ModelMetadata {
       },
       unreferencedBytes: { required: true, type: () => Number },
       unconfirmed: { required: true, type: () => [String], description: 'Backups that were never acknowledged.' },
+      notes: { required: true, type: () => [String], description: 'What was not looked at, and why.' },
     },
     CleanupRequest: {
       dry_run: {

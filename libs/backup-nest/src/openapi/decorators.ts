@@ -1,6 +1,15 @@
 import { applyDecorators } from '@nestjs/common';
 import type { Type } from '@nestjs/common';
-import { ApiBody, ApiExtraModels, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import {
+  ApiBody,
+  ApiExtraModels,
+  ApiHeader,
+  ApiOperation,
+  ApiParam,
+  ApiQuery,
+  ApiResponse,
+  getSchemaPath,
+} from '@nestjs/swagger';
 import { Problem, Run } from '@foodsave-backup/contracts';
 
 export interface Described {
@@ -43,8 +52,12 @@ export function ApiCommand(described: Described & { waits: boolean }): MethodDec
   const { request, waits } = described;
   return applyDecorators(
     ApiQuestion(described),
-    ...(request === undefined ? [] : [ApiBody({ type: request, required: false, description: 'The same parameters as in the query.' })]),
-    ...(waits ? [ApiResponse({ status: 202, type: Run, description: '`wait=false`: the run. `Location` is its address.' })] : []),
+    ...(request === undefined
+      ? []
+      : [ApiBody({ type: request, required: false, description: 'The same parameters as in the query.' })]),
+    ...(waits
+      ? [ApiResponse({ status: 202, type: Run, description: '`wait=false`: the run. `Location` is its address.' })]
+      : []),
     ApiHeader({
       name: 'Idempotency-Key',
       required: false,
@@ -76,7 +89,12 @@ export function ApiRunId(): MethodDecorator {
 export function ApiEventStream(summary: string, description: string): MethodDecorator {
   return applyDecorators(
     ApiOperation({ summary, description }),
-    ApiHeader({ name: 'Last-Event-ID', required: false, description: 'Go on after this event.', schema: { type: 'string' } }),
+    ApiHeader({
+      name: 'Last-Event-ID',
+      required: false,
+      description: 'Go on after this event.',
+      schema: { type: 'string' },
+    }),
     ApiResponse({
       status: 200,
       description: 'The events, each as one JSON document in `data:`',

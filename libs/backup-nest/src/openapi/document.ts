@@ -5,9 +5,6 @@ import type { OpenAPIObject } from '@nestjs/swagger';
 import * as contracts from '@foodsave-backup/contracts';
 import { contractsMetadata } from './contracts-metadata.ts';
 
-/** By class and property: what @nestjs/swagger's compiler plugin would have written into the class. */
-export type ModelMetadata = Record<string, Record<string, object>>;
-
 const UI = 'api/docs';
 const JSON_DOCUMENT = 'api/docs-json';
 
@@ -49,7 +46,6 @@ export async function setupApiDocs(app: INestApplication): Promise<OpenAPIObject
   });
   return document;
 }
-
 
 function ownVersion(): string {
   const json: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));

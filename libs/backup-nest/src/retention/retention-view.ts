@@ -46,6 +46,9 @@ export class RetentionView {
   @ApiPropertyOptional({ description: 'What a cleanup would do now', type: RetentionPlanView })
   plan?: RetentionPlanView;
 
-  @ApiPropertyOptional({ description: 'Why there is no plan: no backup yet, or a run that changes the repository', type: ErrorInfo })
+  @ApiPropertyOptional({
+    description: 'Why there is no plan: no backup yet, or a run that changes the repository',
+    type: ErrorInfo,
+  })
   planError?: ErrorInfo;
 }

@@ -27,16 +27,15 @@ export async function* allEvents(
   signal: AbortSignal,
 ): AsyncGenerator<RunEvent> {
   const waiting: RunEvent[] = [];
-  let wake = (): void => undefined;
-  let overflow = false;
+  const state = { overflow: false, wake: (): void => undefined };
   // Before the journals are read, so that nothing falls between.
   const stop = runs.listen((event) => {
-    if (waiting.length >= WAITING_MAX) overflow = true;
+    if (waiting.length >= WAITING_MAX) state.overflow = true;
     else waiting.push(event);
-    wake();
+    state.wake();
   });
   const onAbort = (): void => {
-    wake();
+    state.wake();
   };
   signal.addEventListener('abort', onAbort);
   try {
@@ -45,11 +44,11 @@ export async function* allEvents(
       seen.set(event.runId, event.seq);
       yield event;
     }
-    while (!signal.aborted && !overflow) {
+    while (!signal.aborted && !state.overflow) {
       const event = waiting.shift();
       if (event === undefined) {
         await new Promise<void>((resolve) => {
-          wake = resolve;
+          state.wake = resolve;
         });
       } else if (event.seq > (seen.get(event.runId) ?? 0)) yield event;
     }

@@ -18,6 +18,7 @@ export async function streamEvents(
   response: HttpResponse,
   closing: AbortSignal,
   events: (signal: AbortSignal) => AsyncIterable<StreamEvent>,
+  heartbeatMs = HEARTBEAT_MS,
 ): Promise<void> {
   const gone = new AbortController();
   const leave = (): void => {
@@ -32,7 +33,7 @@ export async function streamEvents(
     'X-Accel-Buffering': 'no',
   });
   response.write('retry: 2000\n\n');
-  const heartbeat = setInterval(() => response.write(': still here\n\n'), HEARTBEAT_MS);
+  const heartbeat = setInterval(() => response.write(': still here\n\n'), heartbeatMs);
   try {
     for await (const { id, data } of events(signal)) {
       if (signal.aborted) break;

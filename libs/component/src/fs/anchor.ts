@@ -91,6 +91,6 @@ export class Anchor {
 }
 
 /** Opens a directory, never a link to one. */
-export function openDirectory(path: string): Promise<FileHandle> {
+function openDirectory(path: string): Promise<FileHandle> {
   return open(fsPath(path), DIRECTORY | constants.O_NOFOLLOW);
 }

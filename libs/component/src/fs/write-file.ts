@@ -124,7 +124,7 @@ function sameHash(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-export function damaged(path: string, reason: string): BackupError {
+function damaged(path: string, reason: string): BackupError {
   return new BackupError('DATA_DAMAGED', `"${printable(path)}" cannot be restored: ${reason}`, {
     hint: 'Run verify on this backup. An intact copy of the repository can restore it.',
   });

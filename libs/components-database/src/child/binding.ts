@@ -63,7 +63,7 @@ export type BindingName = 'sqlite3' | 'better-sqlite3';
 export type BindingChoice = 'auto' | BindingName;
 
 /** Below it, a checkpoint beside a writer could corrupt a WAL database (sqlite.org/wal.html, the WAL-reset bug). */
-export const MINIMUM_SQLITE = '3.51.3';
+const MINIMUM_SQLITE = '3.51.3';
 
 /** The same shape for the errors of both bindings. */
 export class SqliteError extends Error {

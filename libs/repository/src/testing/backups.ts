@@ -157,8 +157,24 @@ export async function restore(repository: Repository, name: string): Promise<Rec
   return found;
 }
 
+/** Paths at which what a backup restores differs from `files`; empty when it is the same byte for byte. Throws on damage. */
+export async function differences(repository: Repository, name: string, files: Files): Promise<string[]> {
+  const found = await restore(repository, name);
+  const expected = expanded(files);
+  const paths = new Set([...Object.keys(found), ...Object.keys(expected)]);
+  return [...paths].filter((path) => !isSame(found[path], expected[path]));
+}
+
+function isSame(a: Content | undefined, b: Content | undefined): boolean {
+  if (a === undefined || b === undefined || typeof a === 'string' || typeof b === 'string') return a === b;
+  if (Buffer.isBuffer(a)) return Buffer.isBuffer(b) && a.equals(b);
+  if (Buffer.isBuffer(b)) return false;
+  if ('link' in a) return 'link' in b && a.link === b.link;
+  return 'pages' in b && a.pageSize === b.pageSize && a.pages.equals(b.pages);
+}
+
 /** `files` with the directories that their paths imply. */
-export function expanded(files: Files): Record<string, Content> {
+function expanded(files: Files): Record<string, Content> {
   const all: Record<string, Content> = {};
   for (const path of Object.keys(files)) {
     const names = path.split('/');

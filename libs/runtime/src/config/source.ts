@@ -15,7 +15,7 @@ export interface RawConfig {
   readonly lineOf: (path: readonly (string | number)[]) => number | undefined;
 }
 
-export const MAX_CONFIG_BYTES = 1024 * 1024;
+const MAX_CONFIG_BYTES = 1024 * 1024;
 const DEFAULT_FILE = 'backup.yaml';
 
 /** `--config`, else `BACKUP_CONFIG`, else `./backup.yaml`, else the embedded default. Throws CONFIG_INVALID. */
@@ -65,7 +65,7 @@ async function readText(file: string, from: string | undefined): Promise<string>
     if (!(error instanceof UnreadableFile)) throw error;
     const named = from === undefined ? '' : ` (named by ${from})`;
     const hint = error.missing
-      ? `Correct the path, or create the file with: foodsave-backup init`
+      ? 'Correct the path. The README shows a backup.yaml to start from.'
       : 'Name a readable YAML file in UTF-8, such as ./backup.yaml.';
     throw configInvalid(file, [{ key: '', reason: `the configuration file${named} ${error.message}`, hint }]);
   }

@@ -1,8 +1,8 @@
 import { newId, serializeError, systemClock } from '@foodsave-backup/kernel';
 import { Run } from '@foodsave-backup/engine';
-import { loadConfig } from './config/index.ts';
-import type { ChildMessage, ChildRequest } from './forked.ts';
-import { openEngine } from './open-engine.ts';
+import { loadConfig } from '../config/index.ts';
+import type { ChildMessage, ChildRequest } from '../forked.ts';
+import { openEngine } from '../open-engine.ts';
 
 /** The process of one run: it reads the configuration itself, reports events, and ends when its host does. */
 async function main(request: ChildRequest): Promise<void> {
