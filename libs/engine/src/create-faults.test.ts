@@ -76,7 +76,7 @@ describe('a create whose storage fails', () => {
   });
 
   it('at the n-th read, listing or deletion, for every n', async () => {
-    const codes = ['IO_ERROR', 'VERIFICATION_FAILED', 'DATA_DAMAGED', 'COMPONENT_FAILED', 'INTERNAL'];
+    const codes = ['IO_ERROR', 'VERIFICATION_FAILED', 'DATA_DAMAGED'];
     expect(await withEach({ operations: ['get', 'list', 'stat', 'delete'] }, codes)).toBeGreaterThan(3);
   });
 

@@ -23,7 +23,11 @@ const resummed = (bytes: Uint8Array, key?: Uint8Array): Buffer => {
 };
 
 describe('JSON files', () => {
-  const values = fc.dictionary(fc.string().filter((k) => k !== 'checksum' && k !== '__proto__'), fc.jsonValue(), { minKeys: 1 });
+  const values = fc.dictionary(
+    fc.string().filter((k) => k !== 'checksum' && k !== '__proto__'),
+    fc.jsonValue(),
+    { minKeys: 1 },
+  );
 
   it('round-trip with either checksum', () => {
     fc.assert(
@@ -56,7 +60,10 @@ describe('JSON files', () => {
       for (let bit = 0; bit < 8; bit++) {
         const changed = Buffer.from(file);
         changed[i]! ^= 1 << bit;
-        expect(refusal(() => decodeJsonFile(changed, { kind: 'sha256' })), `byte ${i}`).toBe('DATA_DAMAGED');
+        expect(
+          refusal(() => decodeJsonFile(changed, { kind: 'sha256' })),
+          `byte ${i}`,
+        ).toBe('DATA_DAMAGED');
       }
       expect(refusal(() => decodeJsonFile(file.subarray(0, i), { kind: 'sha256' }))).toBe('DATA_DAMAGED');
     }
@@ -80,7 +87,10 @@ describe('repository file', () => {
 
   it('round-trips', () => {
     expect(decodeRepositoryFile(file)).toEqual(info);
-    expect(decodeRepositoryFile(encodeRepositoryFile({ ...info, encrypted: false }))).toEqual({ ...info, encrypted: false });
+    expect(decodeRepositoryFile(encodeRepositoryFile({ ...info, encrypted: false }))).toEqual({
+      ...info,
+      encrypted: false,
+    });
   });
 
   const newer = replaced(file, '"version": 1', '"version": 2');
@@ -110,7 +120,9 @@ describe('repository file', () => {
   });
 
   it('is refused when it is over 64 KiB', () => {
-    expect(refusal(() => decodeRepositoryFile(encodeRepositoryFile({ ...info, createdAt: 'x'.repeat(70_000) })))).toBe('DATA_DAMAGED');
+    expect(refusal(() => decodeRepositoryFile(encodeRepositoryFile({ ...info, createdAt: 'x'.repeat(70_000) })))).toBe(
+      'DATA_DAMAGED',
+    );
   });
 
   it('refuses every changed byte and every truncation', () => {
@@ -118,7 +130,10 @@ describe('repository file', () => {
       for (const flip of [1, 3, 0x20, 0x80]) {
         const changed = Buffer.from(file);
         changed[i]! ^= flip;
-        expect(refusal(() => decodeRepositoryFile(changed)), `byte ${i}`).toBeDefined();
+        expect(
+          refusal(() => decodeRepositoryFile(changed)),
+          `byte ${i}`,
+        ).toBeDefined();
       }
       expect(refusal(() => decodeRepositoryFile(file.subarray(0, i)))).toBe('DATA_DAMAGED');
     }
@@ -154,7 +169,10 @@ describe.each(BOTH)('%s manifest', (_name, keys) => {
       for (const flip of [1, 3, 0x20]) {
         const changed = Buffer.from(file);
         changed[i]! ^= flip;
-        expect(refusal(() => decodeManifest(keys, changed)), `byte ${i}`).toBe('DATA_DAMAGED');
+        expect(
+          refusal(() => decodeManifest(keys, changed)),
+          `byte ${i}`,
+        ).toBe('DATA_DAMAGED');
       }
       expect(refusal(() => decodeManifest(keys, file.subarray(0, i)))).toBe('DATA_DAMAGED');
     }
@@ -163,7 +181,9 @@ describe.each(BOTH)('%s manifest', (_name, keys) => {
   it('is too new when its version is and its checksum fits or is unknown', () => {
     const newer = replaced(file, '"version": 1', '"version": 2');
     expect(refusal(() => decodeManifest(keys, resummed(newer, checksumKey(keys))))).toBe('FORMAT_TOO_NEW');
-    expect(refusal(() => decodeManifest(keys, replaced(newer, '-sha256:'.slice(keys.encrypted ? 0 : 1), '-sha3:')))).toBe('FORMAT_TOO_NEW');
+    expect(
+      refusal(() => decodeManifest(keys, replaced(newer, '-sha256:'.slice(keys.encrypted ? 0 : 1), '-sha3:'))),
+    ).toBe('FORMAT_TOO_NEW');
   });
 
   it('refuses what belongs to another repository, is of another format or too large', () => {
@@ -180,7 +200,10 @@ describe.each(BOTH)('%s manifest', (_name, keys) => {
     ['a component that is null', { components: { a: null } }],
     ['a component without facts', { components: { a: { ...manifest.components['files:a'], facts: null } } }],
     ['a root that is no id', { components: { a: { ...manifest.components['files:a'], root: 'xyz' } } }],
-    ['a complete component without a root', { components: { a: { ...manifest.components['files:a'], root: undefined } } }],
+    [
+      'a complete component without a root',
+      { components: { a: { ...manifest.components['files:a'], root: undefined } } },
+    ],
     ['an unknown status', { status: 'splendid' }],
     ['a name that is a number', { name: 5 }],
     ['a negative size', { sizeBytes: -1 }],
@@ -211,7 +234,8 @@ describe('encrypted manifest', () => {
     sealObject(encryptedKeys, kind, Buffer.from(content), SALT).toString('base64');
 
   it('shows neither components nor tags nor facts', () => {
-    for (const hidden of ['files:a', 'nightly', 'secret fact', 'complete', 'trigger']) expect(text(file)).not.toContain(hidden);
+    for (const hidden of ['files:a', 'nightly', 'secret fact', 'complete', 'trigger'])
+      expect(text(file)).not.toContain(hidden);
     expect(text(encode(plainKeys))).toContain('secret fact');
   });
 
@@ -238,7 +262,10 @@ describe('encrypted manifest', () => {
     for (let i = 0; i < sealed.length; i += 5) {
       const changed = Buffer.from(sealed);
       changed[i]! ^= 0x10;
-      expect(refusal(() => decodeManifest(encryptedKeys, withPrivate(changed.toString('base64')))), `byte ${i}`).toBeDefined();
+      expect(
+        refusal(() => decodeManifest(encryptedKeys, withPrivate(changed.toString('base64')))),
+        `byte ${i}`,
+      ).toBeDefined();
     }
   });
 });

@@ -18,7 +18,7 @@ beforeAll(async () => {
 /** The key file with some properties changed, under a checksum that fits. */
 function changed(change: (json: Json) => unknown): Buffer {
   const { checksum: _sum, ...json } = JSON.parse(file.toString('utf8')) as Json;
-  change(json as Json);
+  change(json);
   return encodeJsonFile(json);
 }
 
@@ -85,7 +85,15 @@ describe('key files', () => {
   });
 
   it('refuse a newer version and a file that is too large', async () => {
-    expect(await codeOf(unwrapMasterKey(changed((json) => (json['version'] = 2)), SECRET, REPOSITORY))).toBe('FORMAT_TOO_NEW');
+    expect(
+      await codeOf(
+        unwrapMasterKey(
+          changed((json) => (json['version'] = 2)),
+          SECRET,
+          REPOSITORY,
+        ),
+      ),
+    ).toBe('FORMAT_TOO_NEW');
     const large = changed((json) => (json['label'] = 'x'.repeat(70_000)));
     expect(refusal(() => parseKeyFile(large))).toBe('DATA_DAMAGED');
   });
@@ -94,7 +102,10 @@ describe('key files', () => {
     for (let i = 0; i < file.length; i++) {
       const flipped = Buffer.from(file);
       flipped[i]! ^= 1;
-      expect(refusal(() => parseKeyFile(flipped)), `byte ${i}`).toBe('DATA_DAMAGED');
+      expect(
+        refusal(() => parseKeyFile(flipped)),
+        `byte ${i}`,
+      ).toBe('DATA_DAMAGED');
     }
   });
 

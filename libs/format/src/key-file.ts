@@ -53,7 +53,10 @@ function derive(secret: string, kdf: Kdf): Promise<Buffer> {
 }
 
 function context(repositoryId: string, keyId: string, kdf: Kdf): Buffer {
-  return Buffer.from(`foodsave-backup key|${repositoryId}|${keyId}|scrypt|${kdf.N}|${kdf.r}|${kdf.p}|${kdf.salt}`, 'utf8');
+  return Buffer.from(
+    `foodsave-backup key|${repositoryId}|${keyId}|scrypt|${kdf.N}|${kdf.r}|${kdf.p}|${kdf.salt}`,
+    'utf8',
+  );
 }
 
 /** Wraps the 32-byte master key under a secret: the bytes of `keys/<id>.json`. */
@@ -108,13 +111,16 @@ export function parseKeyFile(file: Uint8Array): ParsedKeyFile {
   const json = decodeJsonFile(file, { kind: 'sha256' });
   if (json['format'] !== 'foodsave-backup key') throw malformed('it is not a key file');
   if (json['version'] !== 1) {
-    throw new BackupError('FORMAT_TOO_NEW', 'A key file was written by a newer version', { hint: 'Update this software.' });
+    throw new BackupError('FORMAT_TOO_NEW', 'A key file was written by a newer version', {
+      hint: 'Update this software.',
+    });
   }
   const kdf = json['kdf'] as Partial<Kdf> | undefined;
   const { id, createdAt, label, nonce, wrapped } = json;
   const strings = [id, createdAt, label, nonce, wrapped, kdf?.salt];
   if (strings.some((s) => typeof s !== 'string') || kdf?.name !== 'scrypt') throw malformed('a key file is incomplete');
-  if (Buffer.byteLength(kdf.salt as string, 'base64') > SALT_BYTES_MAX) throw malformed('the salt of a key file is too long');
+  if (Buffer.byteLength(kdf.salt as string, 'base64') > SALT_BYTES_MAX)
+    throw malformed('the salt of a key file is too long');
   const { N = 0, r = 0, p = 0 } = kdf;
   if (!isCost(N, r, p)) throw malformed('the cost of a key file is out of range');
   return {
@@ -128,7 +134,11 @@ export function parseKeyFile(file: Uint8Array): ParsedKeyFile {
 }
 
 /** The master key, or `undefined` when the secret does not open this key file. Throws DATA_DAMAGED on a malformed one. */
-export async function unwrapMasterKey(file: Uint8Array, secret: string, repositoryId: string): Promise<Buffer | undefined> {
+export async function unwrapMasterKey(
+  file: Uint8Array,
+  secret: string,
+  repositoryId: string,
+): Promise<Buffer | undefined> {
   const key = parseKeyFile(file);
   if (key.nonce.length !== 12 || key.wrapped.length !== 48) throw malformed('a key file is incomplete');
   const decipher = createDecipheriv('aes-256-gcm', await derive(normaliseSecret(secret), key.kdf), key.nonce, {

@@ -32,14 +32,19 @@ export function decodeRepositoryFile(file: Uint8Array): RepositoryInfo {
   if (file.length > LIMITS.repositoryFileBytes) throw malformed('it is too large');
   const newer = newerVersionOf(file, FORMAT, FORMAT_VERSION);
   if (newer !== undefined) {
-    throw new BackupError('FORMAT_TOO_NEW', `The repository has format version ${newer}; this software knows ${FORMAT_VERSION}`, {
-      hint: 'Update this software. Nothing was changed.',
-    });
+    throw new BackupError(
+      'FORMAT_TOO_NEW',
+      `The repository has format version ${newer}; this software knows ${FORMAT_VERSION}`,
+      {
+        hint: 'Update this software. Nothing was changed.',
+      },
+    );
   }
   const json = decodeJsonFile(file, { kind: 'sha256' });
   const { id, createdAt, hash, compression, encryption } = json;
   if (json['format'] !== FORMAT || json['version'] !== FORMAT_VERSION) throw malformed('it is not a repository file');
-  if (typeof id !== 'string' || !/^[0-9a-f]{32}$/.test(id) || typeof createdAt !== 'string') throw malformed('its id is missing');
+  if (typeof id !== 'string' || !/^[0-9a-f]{32}$/.test(id) || typeof createdAt !== 'string')
+    throw malformed('its id is missing');
   const known = hash === 'sha256' && compression === 'zstd' && (encryption === 'aes-256-gcm' || encryption === 'none');
   if (!known) {
     throw new BackupError('FORMAT_TOO_NEW', 'The repository uses algorithms that this software does not know', {

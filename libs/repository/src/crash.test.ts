@@ -3,7 +3,16 @@ import { MemoryStorage, withFaults, type FaultPlan, type StorageBackend } from '
 import { CrashStorage } from '@foodsave-backup/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { checkRepository, prunePacks, Repository } from './index.ts';
-import { backUp, differences, makeClock, makeRepository, noise, openOrMake, settle, type Files } from './testing/backups.ts';
+import {
+  backUp,
+  differences,
+  makeClock,
+  makeRepository,
+  noise,
+  openOrMake,
+  settle,
+  type Files,
+} from './testing/backups.ts';
 
 const page = 512;
 const pages = noise(300 * page, 3);
@@ -21,7 +30,8 @@ const open = (storage: StorageBackend): Promise<Repository> =>
 /** Each step runs on what the one before left; the storage is the one that crashes. */
 type Step = (storage: StorageBackend) => Promise<unknown>;
 
-const create: (name: string) => Step = (name) => async (storage) => backUp(await open(storage), name, FILES[name] ?? {});
+const create: (name: string) => Step = (name) => async (storage) =>
+  backUp(await open(storage), name, FILES[name] ?? {});
 const remove: (name: string) => Step = (name) => async (storage) => {
   const repository = await open(storage);
   await repository.manifests.delete(name);
@@ -36,7 +46,11 @@ async function mediumAfter(...steps: Step[]): Promise<MemoryStorage> {
 }
 
 /** What must hold on a medium after anything went wrong: see the oracle of the reliability bar. */
-async function assertRecovers(medium: MemoryStorage, acknowledged: readonly string[], removed: readonly string[] = []): Promise<void> {
+async function assertRecovers(
+  medium: MemoryStorage,
+  acknowledged: readonly string[],
+  removed: readonly string[] = [],
+): Promise<void> {
   const before = await open(medium);
   for (const name of acknowledged) expect(await differences(before, name, FILES[name]!), name).toEqual([]);
   expect((await checkRepository(before, { readData: true })).damaged).toEqual([]);
@@ -81,7 +95,9 @@ async function crashEverywhere(
 describe('a crash at every write', () => {
   it('of the first backup leaves no half of it', async () => {
     const from = await mediumAfter();
-    const points = await crashEverywhere(from, create('first'), (medium, done) => assertRecovers(medium, done ? ['first'] : []));
+    const points = await crashEverywhere(from, create('first'), (medium, done) =>
+      assertRecovers(medium, done ? ['first'] : []),
+    );
     expect(points).toBeGreaterThanOrEqual(5);
   });
 
@@ -111,7 +127,10 @@ describe('a crash at every write', () => {
     await crashEverywhere(new MemoryStorage(), make, async (medium) => {
       const repository = await openOrMake(medium);
       await backUp(repository, 'first', FIRST);
-      expect(await checkRepository(await open(medium), { readData: true })).toMatchObject({ status: 'ok', damaged: [] });
+      expect(await checkRepository(await open(medium), { readData: true })).toMatchObject({
+        status: 'ok',
+        damaged: [],
+      });
       expect((await medium.stat('RECOVERY.md'))?.size).toBeGreaterThan(0);
     });
   });

@@ -3,7 +3,16 @@ import { BackupError } from '@foodsave-backup/kernel';
 import { MemoryStorage } from '@foodsave-backup/storage';
 import { describe, expect, it } from 'vitest';
 import { checkRepository, hashOfKey, NoteStore, prunePacks, Repository } from './index.ts';
-import { backUp, differences, keysOf, makeClock, makeRepository, noise, SECRET, type Files } from './testing/backups.ts';
+import {
+  backUp,
+  differences,
+  keysOf,
+  makeClock,
+  makeRepository,
+  noise,
+  SECRET,
+  type Files,
+} from './testing/backups.ts';
 
 const CHECK = { readData: true };
 const page = 512;
@@ -32,7 +41,15 @@ async function readBack(repository: Repository, name: string, files: Files): Pro
 }
 
 describe.each(KINDS)('a changed byte in a %s repository', (_name, secret) => {
-  const note = { type: 'verification', at: 'now', backup: 'x', name: 'first', level: 'full', status: 'ok', checkedBytes: 5 } as const;
+  const note = {
+    type: 'verification',
+    at: 'now',
+    backup: 'x',
+    name: 'first',
+    level: 'full',
+    status: 'ok',
+    checkedBytes: 5,
+  } as const;
   // Objects that nothing depends on: the reader for emergencies, its manual, and notes, which are left out when damaged.
   const HARMLESS = /^(RECOVERY\.md|recover\.mjs|notes\/.*)$/;
   const notesOf = async (repository: Repository) => (await repository.notes.list()).map((stored) => stored.note);
@@ -59,7 +76,8 @@ describe.each(KINDS)('a changed byte in a %s repository', (_name, secret) => {
           expect(JSON.stringify(report.damaged)).toContain(key.replace(/^manifests\/|\.json$/g, ''));
         }
         // Every third: what is read is what was backed up, or nothing.
-        if (i % 3 === 0) expect(['refused', []], `${key} byte ${i}`).toContainEqual(await readBack(repository, 'first', FILES));
+        if (i % 3 === 0)
+          expect(['refused', []], `${key} byte ${i}`).toContainEqual(await readBack(repository, 'first', FILES));
       }
       await storage.put(key, good);
     }
@@ -151,27 +169,30 @@ describe('one damaged copy', () => {
 });
 
 describe('a lost pack', () => {
-  it.each(KINDS)('is reported, its data is stored again, and the old backup is whole again (%s)', async (_name, secret) => {
-    const storage = new MemoryStorage();
-    const repository = await makeRepository({ storage, secret });
-    const data = { a: noise(2000, 1), b: noise(900_000, 2) };
-    await backUp(repository, 'first', data);
-    const lost = await keysOf(storage, 'files/');
-    for (const key of lost) await storage.delete(key);
-    const report = await checkRepository(repository, { readData: false });
-    expect(report.damaged.filter(({ kind }) => kind === 'pack').map(({ what }) => what)).toEqual(lost);
-    expect(report.damaged.filter(({ kind }) => kind === 'file').map(({ path }) => path)).toEqual(['a', 'b']);
-    expect(await readBack(repository, 'first', data)).toBe('refused');
+  it.each(KINDS)(
+    'is reported, its data is stored again, and the old backup is whole again (%s)',
+    async (_name, secret) => {
+      const storage = new MemoryStorage();
+      const repository = await makeRepository({ storage, secret });
+      const data = { a: noise(2000, 1), b: noise(900_000, 2) };
+      await backUp(repository, 'first', data);
+      const lost = await keysOf(storage, 'files/');
+      for (const key of lost) await storage.delete(key);
+      const report = await checkRepository(repository, { readData: false });
+      expect(report.damaged.filter(({ kind }) => kind === 'pack').map(({ what }) => what)).toEqual(lost);
+      expect(report.damaged.filter(({ kind }) => kind === 'file').map(({ path }) => path)).toEqual(['a', 'b']);
+      expect(await readBack(repository, 'first', data)).toBe('refused');
 
-    const second = await backUp(repository, 'second', data);
-    expect(second.missing).toEqual(lost);
-    expect(await differences(repository, 'second', data)).toEqual([]);
-    expect(await differences(repository, 'first', data)).toEqual([]);
-    // Cleanup has the index forget the lost pack, also when there is no space to free.
-    await prunePacks(repository, { dryRun: false, doomed: new Set() });
-    expect(await checkRepository(repository, CHECK)).toMatchObject({ status: 'ok', damaged: [] });
-    for (const name of ['first', 'second']) expect(await differences(repository, name, data)).toEqual([]);
-  });
+      const second = await backUp(repository, 'second', data);
+      expect(second.missing).toEqual(lost);
+      expect(await differences(repository, 'second', data)).toEqual([]);
+      expect(await differences(repository, 'first', data)).toEqual([]);
+      // Cleanup has the index forget the lost pack, also when there is no space to free.
+      await prunePacks(repository, { dryRun: false, doomed: new Set() });
+      expect(await checkRepository(repository, CHECK)).toMatchObject({ status: 'ok', damaged: [] });
+      for (const name of ['first', 'second']) expect(await differences(repository, name, data)).toEqual([]);
+    },
+  );
 
   it('never makes cleanup delete the pack that holds its data now', async () => {
     // Which of two index files is read first is chance: their names are hashes.
@@ -199,7 +220,9 @@ describe('a lost pack', () => {
     await repository.manifests.delete('second');
     await storage.delete(needed);
     const before = await keysOf(storage);
-    await expect(prunePacks(repository, { dryRun: false, doomed: new Set() })).rejects.toMatchObject({ code: 'REPOSITORY_DAMAGED' });
+    await expect(prunePacks(repository, { dryRun: false, doomed: new Set() })).rejects.toMatchObject({
+      code: 'REPOSITORY_DAMAGED',
+    });
     expect(await keysOf(storage)).toEqual(before);
   });
 
@@ -243,13 +266,19 @@ describe('the index', () => {
         }
         expect(await differences(repository, 'first', FILES), harm).toEqual([]);
         expect(await differences(repository, 'second', second), harm).toEqual([]);
-        const again = await backUp(repository, 'third', FILES, { previous: (await repository.manifests.get('first')).components['main']!.root! });
+        const again = await backUp(repository, 'third', FILES, {
+          previous: (await repository.manifests.get('first')).components['main']!.root!,
+        });
         expect(again.totals.storedBytes, harm).toBe(0);
         // From then on an index file names those packs again, and cleanup removes what is left of damaged ones.
         expect((await repository.loadIndex()).unindexed, harm).toEqual([]);
         await repository.manifests.delete('second');
         await prunePacks(repository, { dryRun: false, doomed: new Set() });
-        expect(await checkRepository(repository, CHECK), harm).toMatchObject({ status: 'ok', damaged: [], unreferencedPacks: 0 });
+        expect(await checkRepository(repository, CHECK), harm).toMatchObject({
+          status: 'ok',
+          damaged: [],
+          unreferencedPacks: 0,
+        });
       }
     }
   });
@@ -288,7 +317,9 @@ describe('freeing space', () => {
     await backUp(repository, 'second', { b: noise(2000, 2) });
     for (const key of ['first.json', 'manifests/first.json']) await repository.storage.put(key, Buffer.from('{}'));
     const before = await keysOf(repository.storage);
-    await expect(prunePacks(repository, { dryRun: false, doomed: new Set() })).rejects.toMatchObject({ code: 'REPOSITORY_DAMAGED' });
+    await expect(prunePacks(repository, { dryRun: false, doomed: new Set() })).rejects.toMatchObject({
+      code: 'REPOSITORY_DAMAGED',
+    });
     expect(await keysOf(repository.storage)).toEqual(before);
   });
 });

@@ -45,7 +45,12 @@ describe('leases', () => {
     ['exclusive beside exclusive', EXCLUSIVE, EXCLUSIVE, false],
     ['exclusive beside shared', SHARED, EXCLUSIVE, false],
     ['shared beside exclusive', EXCLUSIVE, SHARED, false],
-    ['shared beside a shared one it conflicts with', SHARED, { ...SHARED, purpose: 'restore', conflicts: ['create'] }, false],
+    [
+      'shared beside a shared one it conflicts with',
+      SHARED,
+      { ...SHARED, purpose: 'restore', conflicts: ['create'] },
+      false,
+    ],
     ['shared beside a shared one it does not name', SHARED, { ...SHARED, conflicts: ['restore'] }, true],
   ])('%s: allowed %4$s', async (_name, first, second, allowed) => {
     const storage = new MemoryStorage();
@@ -72,8 +77,16 @@ describe('leases', () => {
     const leases = new LeaseStore(new MemoryStorage(), makeClock());
     const held = await leases.acquire(EXCLUSIVE);
     const details = { purpose: 'cleanup', pid: process.pid };
-    await expect(leases.acquire(SHARED)).rejects.toMatchObject({ ...LOCKED, details, message: expect.stringContaining('cleanup') as string });
-    expect([await leases.isHeld('cleanup'), await leases.isHeld('cleanup', held.id), await leases.isHeld('create')]).toEqual([true, false, false]);
+    await expect(leases.acquire(SHARED)).rejects.toMatchObject({
+      ...LOCKED,
+      details,
+      message: expect.stringContaining('cleanup') as string,
+    });
+    expect([
+      await leases.isHeld('cleanup'),
+      await leases.isHeld('cleanup', held.id),
+      await leases.isHeld('create'),
+    ]).toEqual([true, false, false]);
     await held.release();
     expect(await leases.isHeld('cleanup')).toBe(false);
   });
@@ -157,7 +170,9 @@ describe('a process that holds a lease', () => {
 
   async function holder(directory: string): Promise<ChildProcess> {
     const main = fileURLToPath(new URL('./testing/hold-lease.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--conditions=@foodsave-backup/source', '--no-warnings', main, directory], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--conditions=@foodsave-backup/source', '--no-warnings', main, directory], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     children.push(child);
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
     expect(line.toString()).toBe('held\n');
@@ -167,7 +182,7 @@ describe('a process that holds a lease', () => {
   it('keeps others out while it lives, also when it is stopped, and not when it was killed', async () => {
     await withTempDir(async (directory) => {
       const child = await holder(directory);
-      const storage = await createLocalStorage(directory);
+      const storage = createLocalStorage(directory);
       // Far in the future: a process on this machine is judged by its life alone.
       const leases = new LeaseStore(storage, { ...systemClock, now: () => Date.UTC(2100, 0, 1) });
       await expect(leases.acquire(SHARED)).rejects.toMatchObject({ ...LOCKED, details: { pid: child.pid } });

@@ -10,7 +10,8 @@ interface Paged {
   pages: Buffer;
 }
 
-const save = (repository: Repository, name: string, db: Paged): Promise<Made> => backUp(repository, name, { db }, DATABASE);
+const save = (repository: Repository, name: string, db: Paged): Promise<Made> =>
+  backUp(repository, name, { db }, DATABASE);
 
 /** The same file with these pages replaced. */
 function changed({ pageSize, pages }: Paged, numbers: Iterable<number>, seed = 99): Paged {
@@ -121,7 +122,10 @@ describe('a file kept by page', () => {
   });
 
   it('is stored when the extents of the previous backup are lost or damaged', async () => {
-    const scattered = changed(before, Array.from({ length: 100 }, (_, i) => i * 10));
+    const scattered = changed(
+      before,
+      Array.from({ length: 100 }, (_, i) => i * 10),
+    );
     for (const damage of ['lost', 'damaged'] as const) {
       const repository = await makeRepository();
       await save(repository, 'first', before);
@@ -144,7 +148,10 @@ describe('a file kept by page', () => {
     const size = 512;
     const large: Paged = { pageSize: size, pages: noise((2 * PAGES_PER_LEAF + 100) * size) };
     // Scattered pages in every leaf, so that no list is short.
-    const scattered = changed(large, Array.from({ length: 200 }, (_, i) => i * 160));
+    const scattered = changed(
+      large,
+      Array.from({ length: 200 }, (_, i) => i * 160),
+    );
     await save(repository, 'first', large);
     await save(repository, 'second', scattered);
     const children = async (name: string): Promise<string[]> => {

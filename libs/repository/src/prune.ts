@@ -46,7 +46,8 @@ export async function prunePacks(
   }
   const kept = new BlobIndex();
   for (const pack of load.index.packs()) {
-    if (marker.usedPacks.has(pack.hash.toString('hex'))) kept.addPack({ ...pack, blobs: [...load.index.blobsOf(pack.hash)] });
+    if (marker.usedPacks.has(pack.hash.toString('hex')))
+      kept.addPack({ ...pack, blobs: [...load.index.blobsOf(pack.hash)] });
   }
   const garbage: { key: string; size: number }[] = [];
   for (const folder of FOLDERS) {

@@ -4,7 +4,16 @@ import { MemoryStorage, withFaults } from '@foodsave-backup/storage';
 import { CrashStorage } from '@foodsave-backup/testing';
 import { describe, expect, it } from 'vitest';
 import { checkRepository, Repository, type Manifest } from './index.ts';
-import { backUp, differences, keysOf, makeClock, makeRepository, noise, SECRET, type Files } from './testing/backups.ts';
+import {
+  backUp,
+  differences,
+  keysOf,
+  makeClock,
+  makeRepository,
+  noise,
+  SECRET,
+  type Files,
+} from './testing/backups.ts';
 
 const FILES: Files = { a: noise(100, 1) };
 const codeOf = (error: string): { code: string } => ({ code: error });
@@ -58,7 +67,8 @@ describe('a repository', () => {
     const storage = new MemoryStorage();
     const repository = await makeRepository({ storage, secret: SECRET });
     await backUp(repository, 'first', FILES);
-    for (const key of await keysOf(storage)) expect(Buffer.from(await storage.get(key)).includes(SECRET.slice(6))).toBe(false);
+    for (const key of await keysOf(storage))
+      expect(Buffer.from(await storage.get(key)).includes(SECRET.slice(6))).toBe(false);
     const error = await open(storage, 'another secret').catch((e: unknown) => JSON.stringify(e));
     expect(error).not.toContain('another secret');
   });
@@ -67,7 +77,9 @@ describe('a repository', () => {
     const storage = new MemoryStorage();
     await makeRepository({ storage });
     const faulty = withFaults(storage, { at: 1, mode: 'from', operations: ['get'] });
-    await expect(Repository.open(faulty, { clock: makeClock(), secret: undefined })).rejects.toMatchObject(codeOf('IO_ERROR'));
+    await expect(Repository.open(faulty, { clock: makeClock(), secret: undefined })).rejects.toMatchObject(
+      codeOf('IO_ERROR'),
+    );
     for (const key of ['repository.json', 'manifests/repository.json']) await storage.put(key, Buffer.from('x'));
     await expect(open(storage)).rejects.toMatchObject(codeOf('REPOSITORY_DAMAGED'));
   });
@@ -84,7 +96,10 @@ describe('manifests', () => {
     for (const name of ['one', 'Two', 'three']) await published(repository, name);
     expect((await repository.manifests.list()).manifests.map(({ name }) => name)).toEqual(['three', 'Two', 'one']);
     expect((await repository.manifests.get('Two')).name).toBe('Two');
-    await expect(repository.manifests.get('two')).rejects.toMatchObject({ ...codeOf('BACKUP_NOT_FOUND'), hint: 'Did you mean "Two"?' });
+    await expect(repository.manifests.get('two')).rejects.toMatchObject({
+      ...codeOf('BACKUP_NOT_FOUND'),
+      hint: 'Did you mean "Two"?',
+    });
     await expect(repository.manifests.get('four')).rejects.toMatchObject(codeOf('BACKUP_NOT_FOUND'));
   });
 
@@ -96,18 +111,30 @@ describe('manifests', () => {
     }
     await repository.manifests.assertFree('nightly2');
     const before = await repository.storage.get('Nightly.json');
-    await expect(repository.manifests.publish({ ...manifest, id: 'other' })).rejects.toMatchObject(codeOf('NAME_TAKEN'));
+    await expect(repository.manifests.publish({ ...manifest, id: 'other' })).rejects.toMatchObject(
+      codeOf('NAME_TAKEN'),
+    );
     expect(await repository.storage.get('Nightly.json')).toEqual(before);
   });
 
-  it.each(['repository', 'Manifests', 'locks.json', 'con', 'NUL.txt', 'a/b', '../x', '.hidden', '', 'x'.repeat(101), 'ä', 'a b'])(
-    'are never called %j',
-    async (name) => {
-      const repository = await makeRepository();
-      await expect(repository.manifests.assertFree(name)).rejects.toMatchObject(codeOf('NAME_INVALID'));
-      await expect(repository.manifests.get(name)).rejects.toMatchObject(codeOf('NAME_INVALID'));
-    },
-  );
+  it.each([
+    'repository',
+    'Manifests',
+    'locks.json',
+    'con',
+    'NUL.txt',
+    'a/b',
+    '../x',
+    '.hidden',
+    '',
+    'x'.repeat(101),
+    'ä',
+    'a b',
+  ])('are never called %j', async (name) => {
+    const repository = await makeRepository();
+    await expect(repository.manifests.assertFree(name)).rejects.toMatchObject(codeOf('NAME_INVALID'));
+    await expect(repository.manifests.get(name)).rejects.toMatchObject(codeOf('NAME_INVALID'));
+  });
 
   it('are published when the answer to the first attempt was lost', async () => {
     const repository = await makeRepository();
@@ -129,7 +156,12 @@ describe('manifests', () => {
     const repository = await makeRepository();
     await published(repository, 'first');
     await repository.storage.delete('manifests/first.json');
-    expect(await repository.manifests.list()).toMatchObject({ manifests: [], unconfirmed: [{ name: 'first' }], damaged: [], repairable: [] });
+    expect(await repository.manifests.list()).toMatchObject({
+      manifests: [],
+      unconfirmed: [{ name: 'first' }],
+      damaged: [],
+      repairable: [],
+    });
     await expect(repository.manifests.get('first')).rejects.toMatchObject(codeOf('BACKUP_NOT_FOUND'));
     await expect(repository.manifests.assertFree('FIRST')).rejects.toMatchObject(codeOf('NAME_TAKEN'));
     expect((await checkRepository(repository, { readData: true })).unconfirmed).toEqual(['first']);
@@ -146,7 +178,9 @@ describe('manifests', () => {
       manifests: [{ name: 'first' }],
       repairable: [{ name: 'first', missing: 'first' }],
     });
-    expect((await checkRepository(repository, { readData: false })).damaged).toMatchObject([{ kind: 'manifest', backup: 'first' }]);
+    expect((await checkRepository(repository, { readData: false })).damaged).toMatchObject([
+      { kind: 'manifest', backup: 'first' },
+    ]);
     await repository.manifests.restoreFirst('first');
     expect(await repository.storage.get('first.json')).toEqual(good);
     expect((await checkRepository(repository, { readData: true })).status).toBe('ok');
@@ -157,7 +191,10 @@ describe('manifests', () => {
     await published(repository, 'first');
     await published(repository, 'second');
     for (const key of ['first.json', 'manifests/first.json']) await repository.storage.put(key, Buffer.from('{'));
-    expect(await repository.manifests.list()).toMatchObject({ manifests: [{ name: 'second' }], damaged: [{ name: 'first' }] });
+    expect(await repository.manifests.list()).toMatchObject({
+      manifests: [{ name: 'second' }],
+      damaged: [{ name: 'first' }],
+    });
     await expect(repository.manifests.get('first')).rejects.toMatchObject(codeOf('MANIFEST_DAMAGED'));
     await expect(repository.manifests.restoreFirst('first')).rejects.toMatchObject(codeOf('DATA_DAMAGED'));
   });
@@ -165,7 +202,8 @@ describe('manifests', () => {
   it('are damaged under another name', async () => {
     const repository = await makeRepository();
     const manifest = await published(repository, 'first');
-    for (const prefix of ['', 'manifests/']) await repository.storage.put(`${prefix}other.json`, encodeManifest(repository.keys, manifest, Buffer.alloc(32)));
+    for (const prefix of ['', 'manifests/'])
+      await repository.storage.put(`${prefix}other.json`, encodeManifest(repository.keys, manifest, Buffer.alloc(32)));
     expect((await repository.manifests.list()).damaged).toMatchObject([{ name: 'other' }]);
   });
 

@@ -2,7 +2,16 @@ import { createLocalStorage } from '@foodsave-backup/storage';
 import { withTempDir } from '@foodsave-backup/testing';
 import { describe, expect, it } from 'vitest';
 import { BackupSession, checkRepository } from './index.ts';
-import { backUp, differences, fileEntry, keysOf, makeRepository, noise, SECRET, type Files } from './testing/backups.ts';
+import {
+  backUp,
+  differences,
+  fileEntry,
+  keysOf,
+  makeRepository,
+  noise,
+  SECRET,
+  type Files,
+} from './testing/backups.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -41,7 +50,7 @@ describe('files', () => {
 
   it('come back from a directory on a disk', async () => {
     await withTempDir(async (path) => {
-      const storage = await createLocalStorage(path);
+      const storage = createLocalStorage(path);
       const repository = await makeRepository({ storage, secret: SECRET });
       await backUp(repository, 'first', VARIED);
       expect(await differences(repository, 'first', VARIED)).toEqual([]);
@@ -114,7 +123,12 @@ describe('files', () => {
 
 describe('large directories', () => {
   const many = (count: number): Record<string, Buffer> =>
-    Object.fromEntries(Array.from({ length: count }, (_, i) => [`d/file ${String(i * 10).padStart(6, '0')}`, Buffer.from(`content ${i}`)]));
+    Object.fromEntries(
+      Array.from({ length: count }, (_, i) => [
+        `d/file ${String(i * 10).padStart(6, '0')}`,
+        Buffer.from(`content ${i}`),
+      ]),
+    );
 
   it('of 5,000 entries have an index, and one more file changes few nodes', async () => {
     const repository = await makeRepository();
@@ -126,7 +140,9 @@ describe('large directories', () => {
     expect(d).toMatchObject({ type: 'directory', files: 5000 });
     const one = await trees.find(Buffer.from(first.root, 'hex'), [Buffer.from('d'), Buffer.from('file 025000')]);
     expect(one).toMatchObject({ type: 'file', size: 12 });
-    expect(await trees.find(Buffer.from(first.root, 'hex'), [Buffer.from('d'), Buffer.from('file 025001')])).toBeUndefined();
+    expect(
+      await trees.find(Buffer.from(first.root, 'hex'), [Buffer.from('d'), Buffer.from('file 025001')]),
+    ).toBeUndefined();
     const loadBefore = (await repository.loadIndex()).index.blobCount;
     const more = { ...files, 'd/file 025005': Buffer.from('new') };
     const second = await backUp(repository, 'second', more);

@@ -19,7 +19,7 @@ export type Stretch = Extent | { readonly length: number; readonly lost: string 
 export function* readExtents(bytes: Buffer): Generator<Extent> {
   const cursor = new Cursor(bytes, 'an extent list');
   const unit = cursor.varint();
-  if (unit < 1 || unit > MAX_UNIT) throw new Damage('an extent list has a unit beyond the limits');
+  if (unit !== 1 && (unit < 512 || unit > MAX_UNIT)) throw new Damage('an extent list has a unit beyond the limits');
   const blobs = cursor.varint();
   const ids = cursor.take(blobs * 32);
   const expected = new Map<number, number>();

@@ -11,6 +11,7 @@ components:
   database: { driver: sqlite, path: ./data/app.db }
   files: { include: [./data/uploads] }
   config: { include: [./data/config], env: [KITCHEN_MODE] }
+encryption: { enabled: false }
 retention: { daily: 3, weekly: 0, monthly: 0 }
 schedules: { timezone: Europe/Warsaw }
 `;

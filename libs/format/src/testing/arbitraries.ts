@@ -120,7 +120,7 @@ const metas: fc.Arbitrary<TreeMeta> = fc
     },
     { requiredKeys: ['mode', 'mtimeNs'] },
   )
-  .map((meta) => meta as TreeMeta);
+  .map((meta) => meta);
 
 const fileParts = fc.oneof(
   fc.record({ size: fc.constant(0), sha256: anId }),
@@ -135,9 +135,9 @@ const directoryParts = fc.record(
 
 export const entries: fc.Arbitrary<TreeEntry> = fc.tuple(names, metas).chain(([name, meta]) =>
   fc.oneof(
-    fileParts.map((part) => ({ ...meta, name, type: 'file', ...part }) as TreeEntry),
-    directoryParts.map((part) => ({ ...meta, name, type: 'directory', ...part }) as TreeEntry),
-    bytesOf(1, 60).map((target) => ({ ...meta, name, type: 'symlink', target }) as TreeEntry),
+    fileParts.map((part) => ({ ...meta, name, type: 'file', ...part })),
+    directoryParts.map((part) => ({ ...meta, name, type: 'directory', ...part })),
+    bytesOf(1, 60).map((target) => ({ ...meta, name, type: 'symlink', target })),
   ),
 );
 

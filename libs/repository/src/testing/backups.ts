@@ -89,7 +89,10 @@ async function capture(writer: ComponentWriter, files: Files): Promise<number> {
     else if (Buffer.isBuffer(content)) {
       await writer.previous(path);
       // The file is looked at once more after it was read, which takes a turn of the event loop.
-      const finish = () => new Promise<{ meta: TreeMeta; changed: boolean }>((resolve) => setImmediate(resolve, { meta: META, changed: false }));
+      const finish = () =>
+        new Promise<{ meta: TreeMeta; changed: boolean }>((resolve) =>
+          setImmediate(resolve, { meta: META, changed: false }),
+        );
       await writer.addStream(path, pieces(content), finish, () => undefined);
     } else if ('link' in content) writer.addLink(path, META, Buffer.from(content.link));
     else changedPages += (await writer.addPaged(path, META, pageSource(content), () => undefined)).changedPages;
@@ -129,7 +132,15 @@ export async function backUp(
   const manifest: Manifest = {
     ...{ repositoryId: repository.info.id, name, id: newId(repository.clock), createdAt: at, finishedAt: at },
     ...{ files: totals.files, sizeBytes: totals.sizeBytes, storedBytes: totals.storedBytes, folders: [] },
-    ...{ status: 'complete', durationMs: 0, trigger: 'manual', tags: [], application: 'test', software: 'test', captureSkewMs: 0 },
+    ...{
+      status: 'complete',
+      durationMs: 0,
+      trigger: 'manual',
+      tags: [],
+      application: 'test',
+      software: 'test',
+      captureSkewMs: 0,
+    },
     components: { main: { type, driver: 'test', status: 'complete', ...totals, capturedAt: at, root, facts: {} } },
   };
   const bytes = await repository.manifests.publish(manifest);
@@ -144,7 +155,9 @@ export async function restore(repository: Repository, name: string): Promise<Rec
   const found: Record<string, Content> = {};
   const root = manifest.components['main']?.root ?? '';
   for await (const { path, entry } of trees.walk(Buffer.from(root, 'hex'))) {
-    const key = Buffer.concat(path.flatMap((part, i) => (i === 0 ? [part] : [Buffer.from('/'), part]))).toString('latin1');
+    const key = Buffer.concat(path.flatMap((part, i) => (i === 0 ? [part] : [Buffer.from('/'), part]))).toString(
+      'latin1',
+    );
     if (entry.type === 'symlink') found[key] = { link: entry.target.toString() };
     else if (entry.type === 'directory') found[key] = 'directory';
     else {
@@ -188,7 +201,8 @@ export async function settle(repository: Repository): Promise<void> {
   const { unconfirmed, repairable } = await repository.manifests.list();
   for (const { name } of repairable) await repository.manifests.restoreFirst(name);
   const load = await repository.loadIndex();
-  for (const key of await missingPacks(repository, load.index)) load.index.removePack(hashOfKey(key) ?? Buffer.alloc(0));
+  for (const key of await missingPacks(repository, load.index))
+    load.index.removePack(hashOfKey(key) ?? Buffer.alloc(0));
   for (const manifest of unconfirmed) {
     let whole = true;
     await new Marker(repository, load.index, repository.reader(load).blobs).mark(manifest, () => (whole = false));
@@ -198,7 +212,20 @@ export async function settle(repository: Repository): Promise<void> {
 }
 
 export async function keysOf(storage: StorageBackend, ...prefixes: string[]): Promise<string[]> {
-  const all = ['', 'keys/', 'database/', 'files/', 'config/', 'vector_store/', 'custom/', 'meta/', 'index/', 'manifests/', 'notes/', 'locks/'];
+  const all = [
+    '',
+    'keys/',
+    'database/',
+    'files/',
+    'config/',
+    'vector_store/',
+    'custom/',
+    'meta/',
+    'index/',
+    'manifests/',
+    'notes/',
+    'locks/',
+  ];
   const found: string[] = [];
   for (const prefix of prefixes.length > 0 ? prefixes : all) {
     for await (const { key } of storage.list(prefix)) found.push(key);

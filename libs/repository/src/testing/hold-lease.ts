@@ -3,7 +3,7 @@ import { systemClock } from '@foodsave-backup/kernel';
 import { createLocalStorage } from '@foodsave-backup/storage';
 import { LeaseStore } from '../index.ts';
 
-const storage = await createLocalStorage(process.argv[2] ?? '');
+const storage = createLocalStorage(process.argv[2] ?? '');
 await new LeaseStore(storage, systemClock).acquire({ purpose: 'cleanup', exclusive: true, waitMs: 0 });
 process.stdout.write('held\n');
 setInterval(() => undefined, 1000);
