@@ -30,6 +30,7 @@ export class LiveRestore implements RestoreSink {
   private readonly run: RestoreRun;
   private readonly notes: string[] = [];
   private staged: Staged | undefined;
+  private plannedUnchanged = false;
 
   constructor(source: SqliteSource, run: RestoreRun) {
     this.source = source;
@@ -43,6 +44,7 @@ export class LiveRestore implements RestoreSink {
       const size = await this.liveSize();
       if (size !== undefined && (await this.isUnchanged(entry, size))) {
         plan.counts.unchanged++;
+        this.plannedUnchanged = true;
         continue;
       }
       const kind = size === undefined ? 'added' : 'replaced';
@@ -57,6 +59,10 @@ export class LiveRestore implements RestoreSink {
     throwIfCancelled(this.run.signal);
     assert(!this.run.dryRun, 'a dry run writes nothing');
     if (!isWanted(entry, this.run)) return;
+    if (this.plannedUnchanged && (await this.isStillUnchanged(entry))) {
+      this.notes.push('The database already was as in the backup.');
+      return;
+    }
     if (this.staged !== undefined) {
       throw new BackupError('RESTORE_FAILED', 'The backup holds more than one file for one database', {
         hint: 'Restore it into a directory and choose the file by hand.',
@@ -133,6 +139,12 @@ export class LiveRestore implements RestoreSink {
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
+  }
+
+  /** Looked at again, because the plan is older: what is committed from here on comes after the restore. */
+  private async isStillUnchanged(entry: RestoreEntry): Promise<boolean> {
+    const size = await this.liveSize();
+    return size !== undefined && this.isUnchanged(entry, size);
   }
 
   private async withChild<T>(signal: AbortSignal | undefined, use: (child: SqliteChild) => Promise<T>): Promise<T> {

@@ -1,3 +1,4 @@
+import { toBackupError, type BackupError } from '@foodsave-backup/kernel';
 import { decodeName, type RestoreEntry } from '@foodsave-backup/component';
 import type { ManifestComponent, TreeEntry } from '@foodsave-backup/repository';
 import { readContent, type BlobReader, type TreeReader } from '@foodsave-backup/repository';
@@ -9,30 +10,49 @@ export interface Source {
   trees: TreeReader;
 }
 
-/** Entries of a component in the dump's order; of those not asked for only the directories above. */
+/** Told of a directory (`/` for the top) of which some or all entries cannot be read; the others follow all the same. */
+export type Damaged = (path: string, error: BackupError) => void;
+
+/**
+ * Entries of a component in the dump's order; of those not asked for only the directories above. Without `damaged` a tree that
+ * cannot be read throws DATA_DAMAGED.
+ */
 export async function* restoreEntries(
   source: Source,
   component: ManifestComponent,
   paths: readonly string[] | undefined,
+  damaged?: Damaged,
 ): AsyncGenerator<RestoreEntry> {
   if (component.root === undefined) return;
-  yield* below(source, Buffer.from(component.root, 'hex'), [], paths);
+  yield* below({ source, damaged }, Buffer.from(component.root, 'hex'), [], paths);
+}
+
+interface Walk {
+  source: Source;
+  damaged: Damaged | undefined;
 }
 
 async function* below(
-  source: Source,
+  walk: Walk,
   tree: Buffer,
   parents: Buffer[],
   paths: readonly string[] | undefined,
 ): AsyncGenerator<RestoreEntry> {
-  for await (const entry of source.trees.entries(tree)) {
-    const names = [...parents, entry.name];
-    const path = namesToPath(names);
-    const want = wanted(path, paths);
-    if (want === 'no' || (want === 'above' && entry.type !== 'directory')) continue;
-    // A place without a meaning of its own is made by whoever writes below it.
-    if (entry.type !== 'directory' || entry.implied !== true) yield toRestoreEntry(source, path, entry);
-    if (entry.type === 'directory') yield* below(source, entry.tree, names, want === 'yes' ? undefined : paths);
+  const { source, damaged } = walk;
+  try {
+    for await (const entry of source.trees.entries(tree)) {
+      const names = [...parents, entry.name];
+      const path = namesToPath(names);
+      const want = wanted(path, paths);
+      if (want === 'no' || (want === 'above' && entry.type !== 'directory')) continue;
+      // A place without a meaning of its own is made by whoever writes below it.
+      if (entry.type !== 'directory' || entry.implied !== true) yield toRestoreEntry(source, path, entry);
+      if (entry.type === 'directory') yield* below(walk, entry.tree, names, want === 'yes' ? undefined : paths);
+    }
+  } catch (error) {
+    const known = toBackupError(error);
+    if (damaged === undefined || known.code !== 'DATA_DAMAGED') throw error;
+    damaged(namesToPath(parents) || '/', known);
   }
 }
 

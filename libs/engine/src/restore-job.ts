@@ -73,10 +73,19 @@ export function configured(job: RestoreJob, instance: string): Component | undef
   return openComponent(job.deps, spec, job.scratch, job.repository.keys.encrypted);
 }
 
+/** Lists what of an instance is damaged and cannot be restored. */
+export function damageList(job: RestoreJob, instance: string): (path: string, error: BackupError) => void {
+  return (path, { code, message }) => {
+    job.result.failed.push({ component: instance, path, code, message });
+    job.context.emit({ type: 'warning', component: instance, code, message, path });
+  };
+}
+
 /** Damaged files are listed and left out; the rest goes on. A fault of the target ends the restore. */
 export async function writeEntries(job: RestoreJob, instance: string, sink: RestoreSink, progress: RestoreProgress): Promise<void> {
-  const { context, result } = job;
-  for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths)) {
+  const { context } = job;
+  const damaged = damageList(job, instance);
+  for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths, damaged)) {
     throwIfCancelled(context.signal);
     const { content } = entry;
     try {
@@ -85,8 +94,7 @@ export async function writeEntries(job: RestoreJob, instance: string, sink: Rest
     } catch (error) {
       const known = toBackupError(error);
       if (known.code !== 'DATA_DAMAGED') throw known;
-      result.failed.push({ component: instance, path: entry.path, code: known.code, message: known.message });
-      context.emit({ type: 'warning', component: instance, code: known.code, message: known.message, path: entry.path });
+      damaged(entry.path, known);
     }
   }
 }

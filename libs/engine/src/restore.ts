@@ -7,7 +7,7 @@ import { restoreLive } from './restore-live.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
 import { openRepository, recoverInterrupted, selectComponents, withLease } from './opened.ts';
 import { assertSpaceAt, withScratch } from './scratch.ts';
-import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
+import { componentOf, configured, damageList, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
 import type { EngineDeps, Restore, RestoredComponent, RestoreResult, RunContext, RunOutcome } from './types.ts';
 
 export async function restore(deps: EngineDeps, command: Restore, context: RunContext): Promise<RunOutcome> {
@@ -53,13 +53,16 @@ async function assertPathsExist(
 ): Promise<void> {
   for (const path of paths ?? []) {
     let found = false;
+    let damage: BackupError | undefined;
     for (const instance of instances) {
       const component = manifest.components[instance];
       if (component === undefined) continue;
-      for await (const entry of restoreEntries(source, component, [path])) found ||= entry.path === path;
+      const entries = restoreEntries(source, component, [path], (_path, error) => (damage = error));
+      for await (const entry of entries) found ||= entry.path === path;
       if (found) break;
     }
     if (!found) {
+      if (damage !== undefined) throw damage;
       throw new BackupError('PATH_NOT_FOUND', `"${printable(path)}" is not in "${manifest.name}"`, {
         hint: 'Run "ls" to see the paths of the backup. They are relative to the directory of the configuration file.',
       });
@@ -111,7 +114,8 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
 async function directoriesOf(job: RestoreJob): Promise<Map<string, EntryMeta>> {
   const directories = new Map<string, EntryMeta>();
   for (const instance of job.instances) {
-    for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths)) {
+    // What is damaged was listed when the files were written.
+    for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths, () => undefined)) {
       if (entry.kind === 'directory') directories.set(entry.path, entry.meta);
     }
   }
@@ -120,7 +124,7 @@ async function directoriesOf(job: RestoreJob): Promise<Map<string, EntryMeta>> {
 
 async function countOnly(job: RestoreJob, instance: string): Promise<RestoredComponent> {
   const counted: RestoredComponent = { files: 0, bytes: 0, notes: [] };
-  for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths)) {
+  for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths, damageList(job, instance))) {
     if (entry.kind !== 'file') continue;
     counted.files++;
     counted.bytes += entry.size;

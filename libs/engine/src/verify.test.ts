@@ -12,7 +12,7 @@ let world: World;
 let whole: MemoryStorage;
 beforeAll(async () => {
   whole = new MemoryStorage();
-  world = await World.create({ kinds: ['database', 'files', 'config', 'vector_store'], encryption: true, storage: whole });
+  world = await World.create({ kinds: ['database', 'files', 'config', 'vector_store'], storage: whole });
   await world.create('one');
 });
 afterAll(async () => {
@@ -59,11 +59,11 @@ describe('a whole backup', () => {
 });
 
 describe.each(Object.entries(FILE_OF))('damage in %s', (folder, [component, path]) => {
-  it('one flipped bit in any of 12 places: full says damaged and names component and file, and quick claims no more than presence', async () => {
+  it('one flipped bit in any of 5 places: full says damaged and names component and file, and quick claims no more than presence', async () => {
     const [pack] = await keysBelow(whole, folder);
     const size = (await whole.stat(pack ?? ''))?.size ?? 0;
-    for (let i = 0; i < 12; i++) {
-      const at = Math.floor(((i + 0.5) / 12) * size);
+    for (let i = 0; i < 5; i++) {
+      const at = Math.floor(((i + 0.5) / 5) * size);
       const disk = whole.clone();
       await flip(disk, pack ?? '', at);
       const engine = world.another({ storage: disk });
@@ -105,13 +105,13 @@ describe.each(Object.entries(FILE_OF))('damage in %s', (folder, [component, path
 });
 
 describe('damage in the trees', () => {
-  it('one flipped bit in any of 12 places of the meta pack is found', async () => {
+  it('one flipped bit in any of 5 places of the meta pack is found', async () => {
     const [pack = ''] = await keysBelow(whole, 'meta/');
     const size = (await whole.stat(pack))?.size ?? 0;
     let damaged = 0;
-    for (let i = 0; i < 12; i++) {
+    for (let i = 0; i < 5; i++) {
       const disk = whole.clone();
-      await flip(disk, pack, Math.floor(((i + 0.5) / 12) * size));
+      await flip(disk, pack, Math.floor(((i + 0.5) / 5) * size));
       const ended = await world.run(verify('one', 'full'), { engine: world.another({ storage: disk }) });
       if (ended.status === 'failed') {
         damaged++;

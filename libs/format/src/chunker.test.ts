@@ -16,7 +16,7 @@ function noise(length: number, seed = 1): Buffer {
 
 function chunks(chunker: Chunker, data: Buffer): Buffer[] {
   const found: Buffer[] = [];
-  for (let at = 0; at < data.length; ) {
+  for (let at = 0; at < data.length;) {
     const length = chunker.cut(data.subarray(at), true);
     found.push(data.subarray(at, at + length));
     at += length;
@@ -101,7 +101,9 @@ describe('page hashes', () => {
         for (let i = 0; i < count; i++) {
           const page = pages.subarray(i * pageSize, (i + 1) * pageSize);
           const whole = sha256(Buffer.concat([encryptedKeys.pageHashKey, page]));
-          expect(out.subarray(i * PAGE_HASH_BYTES, (i + 1) * PAGE_HASH_BYTES)).toEqual(whole.subarray(0, PAGE_HASH_BYTES));
+          expect(out.subarray(i * PAGE_HASH_BYTES, (i + 1) * PAGE_HASH_BYTES)).toEqual(
+            whole.subarray(0, PAGE_HASH_BYTES),
+          );
         }
       }),
       { numRuns: 50 },

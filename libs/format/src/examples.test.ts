@@ -50,8 +50,14 @@ describe('the examples of FORMAT.md', () => {
   });
 
   it('have headers that decode', () => {
-    expect(readHeader(KEYS.plain, block('header-plain'), OBJECT_KIND.index)).toMatchObject({ folder: 'meta', salt: Buffer.alloc(32) });
-    expect(readHeader(KEYS.encrypted, block('header-encrypted'), OBJECT_KIND.pack)).toMatchObject({ folder: 'files', salt: SALT });
+    expect(readHeader(KEYS.plain, block('header-plain'), OBJECT_KIND.index)).toMatchObject({
+      folder: 'meta',
+      salt: Buffer.alloc(32),
+    });
+    expect(readHeader(KEYS.encrypted, block('header-encrypted'), OBJECT_KIND.pack)).toMatchObject({
+      folder: 'files',
+      salt: SALT,
+    });
   });
 
   it.each(BOTH)('have a %s note that opens', (which) => {

@@ -5,7 +5,15 @@ import { ByteWriter } from './bytes.ts';
 import { HEADER_BYTES } from './header.ts';
 import type { RepositoryKeys } from './keys.ts';
 import { LIMITS } from './limits.ts';
-import { decodeDirectory, encodeDirectory, FOOTER_BYTES, openDirectory, openFrame, packKey, readFooter } from './pack.ts';
+import {
+  decodeDirectory,
+  encodeDirectory,
+  FOOTER_BYTES,
+  openDirectory,
+  openFrame,
+  packKey,
+  readFooter,
+} from './pack.ts';
 import { sha256 } from './seal.ts';
 import { attempt, BOTH, bytesOf, mutated, packOf, refusal, someBlobs } from './testing/arbitraries.ts';
 
@@ -73,7 +81,10 @@ describe.each(BOTH)('%s pack', (_name, keys) => {
   });
 
   it('reads a frame only in its own place', () => {
-    const { blobs, bytes } = packOf(keys, [[Buffer.from('frame one'), Buffer.from('frame two')], [Buffer.from('frame 3rd')]]);
+    const { blobs, bytes } = packOf(keys, [
+      [Buffer.from('frame one'), Buffer.from('frame two')],
+      [Buffer.from('frame 3rd')],
+    ]);
     const [first, second] = blobs as [BlobEntry, BlobEntry];
     const key = packKey(keys, bytes);
     const stored = bytes.subarray(first.offset, first.offset + first.frames[0]!.stored);

@@ -29,9 +29,10 @@ describe.each(BOTH)('%s header', (_name, keys) => {
         const changed = Buffer.from(bytes);
         changed[i]! ^= flip;
         const code = i === 8 ? 'FORMAT_TOO_NEW' : 'DATA_DAMAGED';
-        expect(refusal(() => readHeader(keys, changed, OBJECT_KIND.index)), `byte ${i}`).toBe(
-          i === 8 && flip === 1 ? 'DATA_DAMAGED' : code,
-        );
+        expect(
+          refusal(() => readHeader(keys, changed, OBJECT_KIND.index)),
+          `byte ${i}`,
+        ).toBe(i === 8 && flip === 1 ? 'DATA_DAMAGED' : code);
       }
     }
   });
@@ -40,10 +41,17 @@ describe.each(BOTH)('%s header', (_name, keys) => {
 describe.each(BOTH)('%s sealed object', (_name, keys) => {
   it('round-trips any content', () => {
     fc.assert(
-      fc.property(kinds, fc.oneof(bytesOf(0, 500), fc.nat(5000).map((n) => Buffer.alloc(n, 7))), (kind, content) => {
-        const object = sealObject(keys, kind, content, SALT);
-        expect(Buffer.from(openObject(keys, kind, object))).toEqual(content);
-      }),
+      fc.property(
+        kinds,
+        fc.oneof(
+          bytesOf(0, 500),
+          fc.nat(5000).map((n) => Buffer.alloc(n, 7)),
+        ),
+        (kind, content) => {
+          const object = sealObject(keys, kind, content, SALT);
+          expect(Buffer.from(openObject(keys, kind, object))).toEqual(content);
+        },
+      ),
     );
   });
 
@@ -65,7 +73,10 @@ describe.each(BOTH)('%s sealed object', (_name, keys) => {
         for (let bit = 0; bit < 8; bit++) {
           const changed = Buffer.from(object);
           changed[i]! ^= 1 << bit;
-          expect(refusal(() => openObject(keys, OBJECT_KIND.note, changed)), `byte ${i}`).toBeDefined();
+          expect(
+            refusal(() => openObject(keys, OBJECT_KIND.note, changed)),
+            `byte ${i}`,
+          ).toBeDefined();
         }
         expect(refusal(() => openObject(keys, OBJECT_KIND.note, object.subarray(0, i)))).toBe('DATA_DAMAGED');
       }

@@ -13,7 +13,20 @@ import {
 import { decodeIndex, encodeIndex, type IndexedPack } from './index-file.ts';
 import { FOLDERS } from './header.ts';
 import { LIMITS } from './limits.ts';
-import { anId, attempt, BOTH, bytesOf, directories, entries, extentLists, mutated, names, packOf, refusal, someBlobs } from './testing/arbitraries.ts';
+import {
+  anId,
+  attempt,
+  BOTH,
+  bytesOf,
+  directories,
+  entries,
+  extentLists,
+  mutated,
+  names,
+  packOf,
+  refusal,
+  someBlobs,
+} from './testing/arbitraries.ts';
 import { decodeTreeNode, encodeEntry, encodeTreeIndex, encodeTreeLeaf, type TreeEntry } from './tree.ts';
 
 const ID = Buffer.alloc(32, 7);
@@ -33,7 +46,10 @@ describe('extent lists', () => {
       fc.property(extentLists, ({ extents }) => {
         const units = (all: readonly Extent[]): string[] =>
           all.flatMap((e) =>
-            Array.from({ length: Math.min(e.length, 50) }, (_, i) => `${e.blob?.toString('hex') ?? ''}:${e.blob ? e.offset + i : 0}`),
+            Array.from(
+              { length: Math.min(e.length, 50) },
+              (_, i) => `${e.blob?.toString('hex') ?? ''}:${e.blob ? e.offset + i : 0}`,
+            ),
           );
         const short = extents.map((e) => ({ ...e, length: Math.min(e.length, 8) }));
         const joined: Extent[] = [];
@@ -41,7 +57,8 @@ describe('extent lists', () => {
         expect(units(joined)).toEqual(units(short));
         for (const [i, e] of joined.entries()) {
           const next = joined[i + 1];
-          const same = next !== undefined && (e.blob === undefined ? next.blob === undefined : next.blob?.equals(e.blob) === true);
+          const same =
+            next !== undefined && (e.blob === undefined ? next.blob === undefined : next.blob?.equals(e.blob) === true);
           if (same) expect(e.blob !== undefined && e.offset + e.length !== next.offset).toBe(true);
         }
       }),
@@ -51,20 +68,57 @@ describe('extent lists', () => {
   it.each<[string, Buffer]>([
     ['a unit of 0', list((w) => w.varint(0).varint(0).varint(0))],
     ['a unit over 65,536', list((w) => w.varint(65_537).varint(0).varint(0))],
-    ['more blobs than bytes', list((w) => w.varint(1).varint(2 ** 50).varint(0))],
-    ['more extents than bytes', list((w) => w.varint(1).varint(0).varint(2 ** 50))],
+    [
+      'more blobs than bytes',
+      list((w) =>
+        w
+          .varint(1)
+          .varint(2 ** 50)
+          .varint(0),
+      ),
+    ],
+    [
+      'more extents than bytes',
+      list((w) =>
+        w
+          .varint(1)
+          .varint(0)
+          .varint(2 ** 50),
+      ),
+    ],
     ['a blob that is not listed', list((w) => w.varint(1).varint(0).varint(1).varint(1).zigzag(0n).varint(1))],
     ['an empty extent', list((w) => w.varint(1).varint(1).bytes(ID).varint(1).varint(0).zigzag(0n).varint(0))],
     ['an empty hole', list((w) => w.varint(1).varint(0).varint(1).varint(0).varint(0))],
     ['a place before its blob', list((w) => w.varint(1).varint(1).bytes(ID).varint(1).varint(0).zigzag(-1n).varint(1))],
-    ['a place after the largest blob', list((w) => w.varint(4096).varint(1).bytes(ID).varint(1).varint(0).zigzag(4096n).varint(1))],
-    ['an absurd place', list((w) => w.varint(1).varint(1).bytes(ID).varint(1).varint(0).zigzag((1n << 63n) - 1n).varint(1))],
+    [
+      'a place after the largest blob',
+      list((w) => w.varint(4096).varint(1).bytes(ID).varint(1).varint(0).zigzag(4096n).varint(1)),
+    ],
+    [
+      'an absurd place',
+      list((w) =>
+        w
+          .varint(1)
+          .varint(1)
+          .bytes(ID)
+          .varint(1)
+          .varint(0)
+          .zigzag((1n << 63n) - 1n)
+          .varint(1),
+      ),
+    ],
     ['bytes after its end', list((w) => w.varint(1).varint(0).varint(0).u8(0))],
     ['nothing', Buffer.alloc(0)],
   ])('refuse %s', (_what, bytes) => expect(refusal(() => decodeExtents(bytes))).toBe('DATA_DAMAGED'));
 
   it('throw nothing but what they should for any bytes', () => {
-    const sample = encodeExtents({ unit: 512, extents: [{ blob: ID, offset: 3, length: 9 }, { blob: undefined, offset: 0, length: 5 }] });
+    const sample = encodeExtents({
+      unit: 512,
+      extents: [
+        { blob: ID, offset: 3, length: 9 },
+        { blob: undefined, offset: 0, length: 5 },
+      ],
+    });
     fc.assert(
       fc.property(fc.oneof(bytesOf(0, 80), mutated(sample)), (bytes) => {
         attempt(() => decodeExtents(bytes));
@@ -96,7 +150,15 @@ describe('extent nodes', () => {
   const empty = encodeExtents({ unit: 1, extents: [] });
   it.each<[string, Buffer]>([
     ['a leaf without a list', list((w) => w.numberField(1, 0))],
-    ['a leaf with children', list((w) => w.numberField(1, 0).field(3, empty).field(5, Buffer.concat([ID, Buffer.from([1])])))],
+    [
+      'a leaf with children',
+      list((w) =>
+        w
+          .numberField(1, 0)
+          .field(3, empty)
+          .field(5, Buffer.concat([ID, Buffer.from([1])])),
+      ),
+    ],
     ['an inner node without children', list((w) => w.numberField(1, 1))],
     ['an inner node with a list', list((w) => w.numberField(1, 1).field(3, empty))],
     ['no level', list((w) => w.field(3, empty))],
@@ -124,7 +186,15 @@ describe('extent nodes', () => {
 
 describe('tree nodes', () => {
   const file = (name: string, more: Partial<TreeEntry> = {}): Buffer =>
-    encodeEntry({ name: Buffer.from(name), type: 'file', mode: 0o644, mtimeNs: 1n, size: 0, sha256: ID, ...more } as TreeEntry);
+    encodeEntry({
+      name: Buffer.from(name),
+      type: 'file',
+      mode: 0o644,
+      mtimeNs: 1n,
+      size: 0,
+      sha256: ID,
+      ...more,
+    } as TreeEntry);
   const decodeLeaf = (...encoded: Buffer[]) => decodeTreeNode(encodeTreeLeaf(encoded));
 
   it('round-trip entries of every type with every optional field', () => {
@@ -184,7 +254,13 @@ describe('tree nodes', () => {
       () => decodeLeaf(file('a', { size: 1, extentRoot: ID, extents: { unit: 1, extents: [] } })),
     ],
     ['a SHA-256 of 31 bytes', () => decodeLeaf(file('a', { sha256: Buffer.alloc(31) }))],
-    ['an unknown type', () => decodeLeaf(list((w) => w.bytes(file('a').subarray(0, 3)).numberField(3, 4).numberField(5, 0).zigzagField(7, 0n)))],
+    [
+      'an unknown type',
+      () =>
+        decodeLeaf(
+          list((w) => w.bytes(file('a').subarray(0, 3)).numberField(3, 4).numberField(5, 0).zigzagField(7, 0n)),
+        ),
+    ],
     ['a field twice', () => decodeLeaf(list((w) => w.bytes(file('a')).numberField(5, 0)))],
     ['a leaf with children', () => decodeTreeNode(list((w) => w.numberField(1, 0).field(5, ID)))],
     ['an index with entries', () => decodeTreeNode(list((w) => w.numberField(1, 1).field(3, file('a'))))],
@@ -199,7 +275,7 @@ describe('tree nodes', () => {
         const encoded = encodeEntry(entry);
         const required = new Set([1, 3, 5, 7, 9, 11, 13, 15, 17, 19]);
         const reader: [number, Buffer][] = [];
-        for (let at = 0; at < encoded.length; ) {
+        for (let at = 0; at < encoded.length;) {
           const tag = encoded[at]!;
           const two = encoded[at + 1]! >= 0x80 ? (encoded[at + 1]! & 0x7f) + encoded[at + 2]! * 128 : encoded[at + 1]!;
           const head = encoded[at + 1]! >= 0x80 ? 3 : 2;
@@ -209,14 +285,20 @@ describe('tree nodes', () => {
         }
         for (const [tag] of reader) {
           const rest = list((w) => reader.filter(([t]) => t !== tag).reduce((v, [t, value]) => v.field(t, value), w));
-          expect(refusal(() => decodeLeaf(rest)), `field ${tag}`).toBe(required.has(tag) ? 'DATA_DAMAGED' : undefined);
+          expect(
+            refusal(() => decodeLeaf(rest)),
+            `field ${tag}`,
+          ).toBe(required.has(tag) ? 'DATA_DAMAGED' : undefined);
         }
       }),
     );
   });
 
   it('throw nothing but what they should for any bytes', () => {
-    const sample = encodeTreeLeaf([file('a'), file('b', { size: 3, extents: { unit: 1, extents: [{ blob: ID, offset: 0, length: 3 }] } })]);
+    const sample = encodeTreeLeaf([
+      file('a'),
+      file('b', { size: 3, extents: { unit: 1, extents: [{ blob: ID, offset: 0, length: 3 }] } }),
+    ]);
     fc.assert(
       fc.property(fc.oneof(bytesOf(0, 120), mutated(sample)), (bytes) => {
         attempt(() => decodeTreeNode(bytes));
@@ -244,7 +326,10 @@ describe('index files', () => {
     );
   });
 
-  const sample = encodeIndex([{ hash: ID, folder: 'files', size: 500, blobs: packOf(BOTH[0]![1], [[Buffer.from('x')]]).blobs }], [ID]);
+  const sample = encodeIndex(
+    [{ hash: ID, folder: 'files', size: 500, blobs: packOf(BOTH[0]![1], [[Buffer.from('x')]]).blobs }],
+    [ID],
+  );
 
   it('skip unknown even tags and refuse unknown odd ones', () => {
     expect(decodeIndex(list((w) => w.bytes(sample).field(4, ID)))).toEqual(decodeIndex(sample));
@@ -252,11 +337,35 @@ describe('index files', () => {
   });
 
   it.each<[string, Buffer]>([
-    ['a pack that lacks its hash', list((w) => w.field(1, list((r) => r.numberField(3, 0).numberField(5, 100).field(7, Buffer.alloc(0)))))],
-    ['an unknown folder', list((w) => w.field(1, list((r) => r.field(1, ID).numberField(3, 6))))],
+    [
+      'a pack that lacks its hash',
+      list((w) =>
+        w.field(
+          1,
+          list((r) => r.numberField(3, 0).numberField(5, 100).field(7, Buffer.alloc(0))),
+        ),
+      ),
+    ],
+    [
+      'an unknown folder',
+      list((w) =>
+        w.field(
+          1,
+          list((r) => r.field(1, ID).numberField(3, 6)),
+        ),
+      ),
+    ],
     ['a pack over 64 MiB', encodeIndex([{ hash: ID, folder: 'meta', size: LIMITS.packBytes + 1, blobs: [] }])],
     ['a replaced hash of 31 bytes', encodeIndex([], [Buffer.alloc(31)])],
-    ['a size twice', list((w) => w.field(1, list((r) => r.numberField(5, 100).numberField(5, 100))))],
+    [
+      'a size twice',
+      list((w) =>
+        w.field(
+          1,
+          list((r) => r.numberField(5, 100).numberField(5, 100)),
+        ),
+      ),
+    ],
   ])('refuse %s', (_what, bytes) => expect(refusal(() => decodeIndex(bytes))).toBe('DATA_DAMAGED'));
 
   it('throw nothing but what they should for any bytes', () => {

@@ -1,6 +1,6 @@
 import { BLOB_KIND, decodeExtentNode, pageHashesId, PAGES_PER_LEAF } from '@foodsave-backup/format';
 import { describe, expect, it } from 'vitest';
-import { checkRepository, hashOfKey, packObjectKey, type Repository } from './index.ts';
+import { BackupSession, checkRepository, hashOfKey, packObjectKey, type Repository } from './index.ts';
 import { backUp, differences, fileEntry, keysOf, makeRepository, noise, type Made } from './testing/backups.ts';
 
 const DATABASE = { type: 'database' };
@@ -170,6 +170,22 @@ describe('a file kept by page', () => {
     for (const [name, db] of Object.entries({ first: large, second: scattered, third: edited })) {
       expect(await differences(repository, name, { db }), name).toEqual([]);
     }
+  });
+
+  it('does not allocate what a forged previous backup announces', async () => {
+    const repository = await makeRepository();
+    const session = await BackupSession.start(repository, 3);
+    const writer = session.component('database', undefined);
+    const hole = { unit: pageSize, extents: [{ blob: undefined, offset: 0, length: 2 ** 40 }] };
+    const meta = { mode: 0o644, mtimeNs: 0n };
+    const forged = { ...meta, type: 'file', name: Buffer.from('db'), size: 2 ** 52, sha256: Buffer.alloc(32) } as const;
+    writer.addUnchanged([Buffer.from('db')], meta, { ...forged, pageSize, extents: hole });
+    const root = (await writer.finish()).toString('hex');
+    await session.finishPacks();
+    await session.writeIndex();
+    const { changedPages } = await backUp(repository, 'first', { db: before }, { ...DATABASE, previous: root });
+    expect(changedPages).toBe(1000);
+    expect(await differences(repository, 'first', { db: before })).toEqual([]);
   });
 
   it('keeps the hashes of its pages under an id that follows from the pages', async () => {

@@ -13,7 +13,7 @@ let browser: Browser;
 
 beforeAll(async () => {
   // Large enough that a full backup can be watched.
-  server = await startServer({ databaseSize: '150MB' });
+  server = await startServer({ databaseSize: '200MB' });
   browser = await launch();
 }, 120_000);
 
@@ -95,12 +95,10 @@ describe('the page', () => {
     await withPage(async (page) => {
       await page.goto('/backup');
       await page.getByRole('button', { name: 'Create Full Backup' }).dblclick();
-      const card = page.locator('[data-run]').first();
+      const card = page.locator('[data-run][data-status=running]');
       await card.waitFor({ timeout: 1000 });
-      await page
-        .getByRole('link', { name: /^Details/ })
-        .first()
-        .click();
+      expect(await page.getByRole('button', { name: 'Create Full Backup' }).first().isDisabled()).toBe(true);
+      await card.getByRole('link', { name: /^Details/ }).click();
       const seen = new Set<string>();
       const percent = page.getByTestId('percent');
       await waitFor(async () => {
@@ -110,6 +108,7 @@ describe('the page', () => {
       const address = page.url();
       await page.reload();
       expect(page.url()).toBe(address);
+      await status(page, 'running');
       await page.getByRole('progressbar').waitFor();
       await status(page, 'succeeded');
       await page.getByText('100%').waitFor();

@@ -119,6 +119,16 @@ describe('cancelling', () => {
     expect([again.status, again.json()['code']]).toEqual([409, 'RUN_FINISHED']);
   });
 
+  it('the preview of retention gives way to a run', async () => {
+    const letGo = holdRuns();
+    const waiting = server.ask('POST', '/create');
+    await expect.poll(() => space.executed).toBe(1);
+    expect((await server.ask('GET', '/retention')).json()).toMatchObject({ planError: { code: 'LOCKED' } });
+    letGo();
+    await waiting;
+    expect((await server.ask('GET', '/retention')).json()).toMatchObject({ plan: { deleted: [] } });
+  });
+
   it('an unknown run is 404, a bad id 400', async () => {
     expect((await server.ask('GET', '/runs/01k9z3s5e8m0v6qv7c2d4f8g1h')).json()['code']).toBe('RUN_NOT_FOUND');
     expect((await server.ask('GET', '/runs/nope')).status).toBe(400);

@@ -145,7 +145,10 @@ export async function capture(component: Component): Promise<Captured> {
 
 export async function readDump(dump: Dump): Promise<Omit<Captured, 'warnings'>> {
   const found: { entry: DumpEntry; bytes: Buffer }[] = [];
-  for await (const entry of dump.entries()) found.push({ entry, bytes: await readContent(entry) });
+  for await (const entry of dump.entries()) {
+    // The directories on the way to the database come first.
+    if (entry.kind === 'file') found.push({ entry, bytes: await readContent(entry) });
+  }
   const [first] = found;
   if (first === undefined || found.length !== 1) throw new Error(`expected one entry, got ${String(found.length)}`);
   return { ...first, facts: await dump.facts() };

@@ -100,8 +100,13 @@ const anExtent = (unit: number, ids: readonly Buffer[]): fc.Arbitrary<Extent> =>
 };
 
 export const extentLists: fc.Arbitrary<ExtentList> = fc
-  .tuple(fc.constantFrom(1, 512, 4096, 65_536), fc.uniqueArray(anId, { minLength: 1, maxLength: 4, comparator: 'SameValue' }))
-  .chain(([unit, ids]) => fc.record({ unit: fc.constant(unit), extents: fc.array(anExtent(unit, ids), { maxLength: 12 }) }));
+  .tuple(
+    fc.constantFrom(1, 512, 4096, 65_536),
+    fc.uniqueArray(anId, { minLength: 1, maxLength: 4, comparator: 'SameValue' }),
+  )
+  .chain(([unit, ids]) =>
+    fc.record({ unit: fc.constant(unit), extents: fc.array(anExtent(unit, ids), { maxLength: 12 }) }),
+  );
 
 export const names = bytesOf(1, 40).filter((name) => {
   const dots = name.length <= 2 && name.every((byte) => byte === 0x2e);
@@ -125,7 +130,12 @@ const metas: fc.Arbitrary<TreeMeta> = fc
 const fileParts = fc.oneof(
   fc.record({ size: fc.constant(0), sha256: anId }),
   fc.record({ size: fc.integer({ min: 1 }), sha256: anId, extents: extentLists }),
-  fc.record({ size: safe.filter((n) => n > 0), sha256: anId, extentRoot: anId, pageSize: fc.constantFrom(512, 65_536) }),
+  fc.record({
+    size: safe.filter((n) => n > 0),
+    sha256: anId,
+    extentRoot: anId,
+    pageSize: fc.constantFrom(512, 65_536),
+  }),
   fc.record({ size: fc.constant(7), sha256: anId, extents: extentLists, changedWhileRead: fc.constant(true) }),
 );
 const directoryParts = fc.record(
@@ -154,12 +164,16 @@ export function mutated(bytes: Uint8Array): fc.Arbitrary<Buffer> {
     return b;
   });
   const cut = at.map((i) => (b: Buffer) => b.subarray(0, i));
-  const insert = fc
-    .tuple(at, bytesOf(1, 12))
-    .map(([i, extra]) => (b: Buffer) => Buffer.concat([b.subarray(0, i), extra, b.subarray(i)]));
-  const repeat = fc
-    .tuple(at, at)
-    .map(([i, j]) => (b: Buffer) => Buffer.concat([b, b.subarray(Math.min(i, j), Math.max(i, j))]));
+  const insert = fc.tuple(at, bytesOf(1, 12)).map(
+    ([i, extra]) =>
+      (b: Buffer) =>
+        Buffer.concat([b.subarray(0, i), extra, b.subarray(i)]),
+  );
+  const repeat = fc.tuple(at, at).map(
+    ([i, j]) =>
+      (b: Buffer) =>
+        Buffer.concat([b, b.subarray(Math.min(i, j), Math.max(i, j))]),
+  );
   return fc
     .array(fc.oneof({ weight: 4, arbitrary: flip }, cut, insert, repeat), { minLength: 1, maxLength: 4 })
     .map((steps) => steps.reduce((b: Buffer, step) => step(b), Buffer.from(bytes)));

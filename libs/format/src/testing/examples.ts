@@ -60,7 +60,15 @@ export const ENTRIES: TreeEntry[] = [
     sha256: sha256(HELLO),
     extents: { unit: 1, extents: [{ blob: Buffer.alloc(32, 0xaa), offset: 0, length: HELLO.length }] },
   },
-  { type: 'directory', name: Buffer.from('d'), mode: 0o755, mtimeNs: -1n, tree: Buffer.alloc(32, 0xcc), files: 2, bytes: 300 },
+  {
+    type: 'directory',
+    name: Buffer.from('d'),
+    mode: 0o755,
+    mtimeNs: -1n,
+    tree: Buffer.alloc(32, 0xcc),
+    files: 2,
+    bytes: 300,
+  },
   { type: 'symlink', name: Buffer.from([0xff]), mode: 0o777, mtimeNs: 0n, target: Buffer.from('a.txt') },
 ];
 
@@ -155,7 +163,12 @@ const HEADER: Part[] = [
   [16, 'repository id'],
   [32, 'salt'],
 ];
-const NOTE_PARTS: Part[] = [...HEADER, [5, 'codec raw, length 18'], [NOTE.length, 'content'], [32, 'SHA-256(header ‖ plaintext)']];
+const NOTE_PARTS: Part[] = [
+  ...HEADER,
+  [5, 'codec raw, length 18'],
+  [NOTE.length, 'content'],
+  [32, 'SHA-256(header ‖ plaintext)'],
+];
 
 function packParts(encrypted: boolean): Part[] {
   const { blobs } = examplePack(encrypted ? KEYS.encrypted : KEYS.plain);
@@ -205,7 +218,8 @@ function subkeyRows(): string[] {
       ['chunker key', keys.chunkerKey],
       ['manifest key', keys.manifestKey],
     ];
-    if (which === 'encrypted') for (const kind of [1, 2, 3, 4]) list.push([`object key, kind ${kind}`, keys.objectKey(kind, SALT)]);
+    if (which === 'encrypted')
+      for (const kind of [1, 2, 3, 4]) list.push([`object key, kind ${kind}`, keys.objectKey(kind, SALT)]);
     return list.map(([name, key]) => `| ${which} | ${name} | \`${key.toString('hex')}\` |`);
   });
   return ['| repository | subkey | value |', '| --- | --- | --- |', ...rows];

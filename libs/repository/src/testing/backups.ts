@@ -201,12 +201,15 @@ export async function settle(repository: Repository): Promise<void> {
   const { unconfirmed, repairable } = await repository.manifests.list();
   for (const { name } of repairable) await repository.manifests.restoreFirst(name);
   const load = await repository.loadIndex();
-  for (const key of await missingPacks(repository, load.index))
+  for (const key of await missingPacks(repository, load.index)) {
     load.index.removePack(hashOfKey(key) ?? Buffer.alloc(0));
+  }
   for (const manifest of unconfirmed) {
-    let whole = true;
-    await new Marker(repository, load.index, repository.reader(load).blobs).mark(manifest, () => (whole = false));
-    if (whole) await repository.manifests.confirm(manifest.name);
+    const missing: string[] = [];
+    await new Marker(repository, load.index, repository.reader(load).blobs).mark(manifest, (_instance, { path }) =>
+      missing.push(path),
+    );
+    if (missing.length === 0) await repository.manifests.confirm(manifest.name);
     else await repository.manifests.delete(manifest.name);
   }
 }
