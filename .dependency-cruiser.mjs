@@ -154,10 +154,13 @@ const TEST_NPM = [
   '@nestjs/[^/]+',
   'typeorm',
   'dependency-cruiser',
+  'typescript',
+  'prettier',
 ];
 
 const FIXTURE = '(tools/layers-fixture/)?';
-const TEST_FILES = '(\\.test\\.tsx?$|/src/testing/|/test/|/e2e/)';
+// Tests, and the generator of OpenAPI metadata, which is no part of its library either.
+const TEST_FILES = '(\\.test\\.tsx?$|/src/testing/|/test/|/e2e/|/backup-nest/tools/)';
 // A conformance suite is part of a port's public interface and is written with vitest.
 const CONFORMANCE_FILES = '/src/conformance/';
 

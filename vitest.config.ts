@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 // Tests import the libraries' sources (the "source" export condition), so that no build stands between a change and its
 // test. End-to-end tests under apps/ run what was built.
 export default defineConfig({
-  resolve: { conditions: ['@foodsave-backup/source', 'node', 'import', 'default'] },
-  ssr: { resolve: { conditions: ['@foodsave-backup/source', 'node', 'import', 'default'] } },
+  resolve: { conditions: ['@foodsave-backup/source', 'node'] },
+  ssr: { resolve: { conditions: ['@foodsave-backup/source', 'node'] } },
   test: {
     include: [
       'libs/*/src/**/*.test.ts',

@@ -1,4 +1,4 @@
-// Writes src/openapi/contracts-metadata.ts: types, descriptions and examples of the classes in libs/contracts, as
+// Writes src/openapi/generated/contracts-metadata.ts: types, descriptions and examples of the classes in libs/contracts, as
 // @nestjs/swagger's own compiler plugin finds them. The contracts stay free of swagger, and what the document says of them
 // cannot differ from their sources: a test compares this output with the file.
 //
@@ -10,18 +10,18 @@ import { format, resolveConfig } from 'prettier';
 import ts from 'typescript';
 
 const CONTRACTS = path.resolve(import.meta.dirname, '..', '..', 'contracts');
-export const TARGET = path.resolve(import.meta.dirname, '..', 'src', 'openapi', 'contracts-metadata.ts');
+export const TARGET = path.resolve(import.meta.dirname, '..', 'src', 'openapi', 'generated', 'contracts-metadata.ts');
 const FOLDERS = ['requests', 'responses'].map((name) => path.join(CONTRACTS, 'src', name) + path.sep);
 
 const HEAD = `/* eslint-disable max-lines, max-lines-per-function -- one entry for each class, made by a program */
 // Made from the sources of libs/contracts by tools/contracts-metadata.mjs. Do not edit.
 import * as contracts from '@foodsave-backup/contracts';
-import type { ModelMetadata } from './model-metadata.ts';
+import type { ModelMetadata } from '../model-metadata.ts';
 
 export function contractsMetadata(): ModelMetadata {
   return `;
 
-/** The text of src/openapi/contracts-metadata.ts for the contracts as they are now. */
+/** The text of src/openapi/generated/contracts-metadata.ts for the contracts as they are now. */
 export async function contractsMetadata() {
   const program = ReadonlyVisitor.createTsProgram(path.join(CONTRACTS, 'tsconfig.json'));
   const visitor = new ReadonlyVisitor({

@@ -1,4 +1,4 @@
-import { BackupError } from '@foodsave-backup/kernel';
+import { BackupError, throwIfCancelled } from '@foodsave-backup/kernel';
 import { planRetention, type RetentionPlan } from '@foodsave-backup/retention';
 import { prunePacks, type PruneReport, type Repository } from '@foodsave-backup/repository';
 import { openRepository, withLease } from './opened.ts';
@@ -26,33 +26,38 @@ export async function cleanup(
   context: RunContext,
 ): Promise<RunOutcome> {
   const repository = await openRepository(deps);
-  const dryRun = command.dryRun === true;
-  return withLease(repository, { purpose: 'cleanup', exclusive: true, readOnly: dryRun }, async (lease) => {
-    context.progress({ phase: 'plan', doneBytes: 0, doneFiles: 0 });
-    if (!dryRun) await settleUnconfirmed(repository, lease.id);
-    const plan = await retentionPlan(deps, repository);
-    const doomed = new Set(plan.deleted.map((backup) => backup.name));
-    if (!dryRun) {
-      for (const name of doomed) {
-        context.signal.throwIfAborted();
-        await repository.manifests.delete(name);
-      }
-      await dropNotes(repository, doomed);
-    }
-    context.progress({ phase: 'prune', doneBytes: 0, doneFiles: 0 });
-    const pruned =
-      plan.blocked === undefined ? await prune(repository, { dryRun, doomed, signal: context.signal }) : { packs: 0, freedBytes: 0 };
-    const blocked = plan.blocked ?? pruned.blocked;
-    const result: CleanupResult = {
-      deleted: plan.deleted.map(({ name, reason }) => ({ name, reason })),
-      kept: plan.kept.map(({ name, reasons }) => ({ name, reasons: reasons.map((r) => r.text) })),
-      freedBytes: pruned.freedBytes,
-      packs: pruned.packs,
-      dryRun,
-      ...(blocked === undefined ? {} : { blocked }),
-    };
-    return { status: blocked === undefined ? 'succeeded' : 'partial', result };
+  // A preview only looks, and must neither wait for a run nor keep one waiting.
+  if (command.dryRun === true) return carryOut(deps, repository, context, true);
+  return withLease(repository, { purpose: 'cleanup', exclusive: true }, async (lease) => {
+    await settleUnconfirmed(repository, lease.id);
+    return carryOut(deps, repository, context, false);
   });
+}
+
+async function carryOut(deps: EngineDeps, repository: Repository, context: RunContext, dryRun: boolean): Promise<RunOutcome> {
+  context.progress({ phase: 'plan', doneBytes: 0, doneFiles: 0 });
+  const plan = await retentionPlan(deps, repository);
+  const doomed = new Set(plan.deleted.map((backup) => backup.name));
+  if (!dryRun) {
+    for (const name of doomed) {
+      throwIfCancelled(context.signal);
+      await repository.manifests.delete(name);
+    }
+    await dropNotes(repository, doomed);
+  }
+  context.progress({ phase: 'prune', doneBytes: 0, doneFiles: 0 });
+  const nothing: PruneReport & { blocked?: string } = { packs: 0, freedBytes: 0 };
+  const pruned = plan.blocked === undefined ? await prune(repository, { dryRun, doomed, signal: context.signal }) : nothing;
+  const blocked = plan.blocked ?? pruned.blocked;
+  const result: CleanupResult = {
+    deleted: plan.deleted.map(({ name, reason }) => ({ name, reason })),
+    kept: plan.kept.map(({ name, reasons }) => ({ name, reasons: reasons.map((r) => r.text) })),
+    freedBytes: pruned.freedBytes,
+    packs: pruned.packs,
+    dryRun,
+    ...(blocked === undefined ? {} : { blocked }),
+  };
+  return { status: blocked === undefined ? 'succeeded' : 'partial', result };
 }
 
 export async function deleteBackup(

@@ -81,8 +81,14 @@ export function damageList(job: RestoreJob, instance: string): (path: string, er
   };
 }
 
-/** Damaged files are listed and left out; the rest goes on. A fault of the target ends the restore. */
-export async function writeEntries(job: RestoreJob, instance: string, sink: RestoreSink, progress: RestoreProgress): Promise<void> {
+/** Damaged files are listed and left out; the rest goes on. A fault of the target ends the restore. Gives what was written. */
+export async function writeEntries(
+  job: RestoreJob,
+  instance: string,
+  sink: RestoreSink,
+  progress: RestoreProgress,
+): Promise<{ files: number; bytes: number }> {
+  const written = { files: 0, bytes: 0 };
   const { context } = job;
   const damaged = damageList(job, instance);
   for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths, damaged)) {
@@ -90,11 +96,15 @@ export async function writeEntries(job: RestoreJob, instance: string, sink: Rest
     const { content } = entry;
     try {
       await sink.write(content === undefined ? entry : { ...entry, content: () => progress.count(instance, entry.path, content()) });
-      if (entry.kind === 'file') progress.add(instance, entry.path, 0, 1);
+      if (entry.kind !== 'file') continue;
+      progress.add(instance, entry.path, 0, 1);
+      written.files++;
+      written.bytes += entry.size;
     } catch (error) {
       const known = toBackupError(error);
       if (known.code !== 'DATA_DAMAGED') throw known;
       damaged(entry.path, known);
     }
   }
+  return written;
 }

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
-import { BackupError, printable, systemErrorCode } from '@foodsave-backup/kernel';
+import { BackupError, printable, systemErrorCode, toBackupError } from '@foodsave-backup/kernel';
 import { applyDirectories, openFsRestore, type EntryMeta, type RestoreRun, type RestoreSink } from '@foodsave-backup/component';
 import type { Manifest } from '@foodsave-backup/repository';
 import { restoreLive } from './restore-live.ts';
@@ -158,9 +158,17 @@ async function restoreComponent(job: RestoreJob, instance: string, target: strin
     dryRun: false,
   });
   try {
-    await writeEntries(job, instance, sink, progress);
-    const { files, bytes, notes } = await sink.commit();
-    return { files, bytes, notes };
+    const written = await writeEntries(job, instance, sink, progress);
+    try {
+      const { files, bytes, notes } = await sink.commit();
+      return { files, bytes, notes };
+    } catch (error) {
+      // A store of which files are damaged cannot be what it was; what is good of it is there, and the rest is restored.
+      const known = toBackupError(error);
+      const damaged = job.result.failed.some((f) => f.component === instance);
+      if (known.code !== 'VERIFICATION_FAILED' || !damaged) throw error;
+      return { ...written, notes: [known.message] };
+    }
   } finally {
     await sink.close();
   }

@@ -192,8 +192,8 @@ describe('a fault at every call of a small backup', () => {
 
   it('from then on: a large file whose blobs cannot be stored fails once, and nothing is left unheard', async () => {
     const storage = withFaults(from.clone(), { at: 1, mode: 'from', operations: ['put'] });
-    const many = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f${i + 10}`, noise(500_000, i)]));
-    const run = backUp(await open(storage), 'large', { ...many, big: noise(48 * 1024 * 1024) });
+    const many = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`f${i + 10}`, noise(500_000, i)]));
+    const run = backUp(await open(storage), 'large', { ...many, last: noise(48 * 1024 * 1024) });
     await expect(run).rejects.toMatchObject({ code: 'IO_ERROR' });
     // Unhandled rejections fail the test run.
     await new Promise((resolve) => setTimeout(resolve, 20));

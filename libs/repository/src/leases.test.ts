@@ -249,9 +249,14 @@ describe('a storage that fails', () => {
     await clock.advance(MINUTE);
     await vi.advanceTimersByTimeAsync(MINUTE);
     expect(await expiry()).toBe(first + MINUTE);
+    const put = storage.put.bind(storage);
+    storage.put = async (...args) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return put(...args);
+    };
     vi.advanceTimersByTime(MINUTE);
     await lease.release();
-    await new Promise((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
     expect(await keysOf(storage, 'locks/')).toEqual([]);
   });
 

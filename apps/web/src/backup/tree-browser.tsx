@@ -144,7 +144,7 @@ function Entry({
         </span>
       </td>
       <td role="cell" data-label={t('columnModified')}>
-        {modifiedAt === undefined ? '' : <At at={modifiedAt} now={now} />}
+        {modifiedAt === undefined || Date.parse(modifiedAt) === 0 ? '' : <At at={modifiedAt} now={now} />}
       </td>
       <td role="cell" data-label={t('columnSize')} className="num">
         <div>

@@ -112,7 +112,7 @@ describe('the restore wizard', () => {
   });
 
   it('shows the counts of the server', () => {
-    const result: RestoreResult = { name: 'm', dryRun: true, components: {}, failed: [] };
+    const result: Readonly<RestoreResult> = { name: 'm', dryRun: true, components: {}, failed: [] };
     const counts = { added: 1, replaced: 2, deleted: 3, unchanged: 4 };
     const plan = { 'files:main': { added: ['a'], replaced: [], deleted: [], counts, bytes: 9 } };
     expect(previewRows({ ...result, plan })).toMatchObject([{ instance: 'files:main', ...counts, bytes: 9 }]);

@@ -20,7 +20,13 @@ function verdict(backups: Backup[] | undefined, runs: Run[] = [], ageMs = 0): st
   return `${word} ${reason}`;
 }
 
-const failed: Run = { id: '01', command: 'create', status: 'failed', startedAt: hoursAgo(1), finishedAt: hoursAgo(1) };
+const failed: Readonly<Run> = {
+  id: '01',
+  command: 'create',
+  status: 'failed',
+  startedAt: hoursAgo(1),
+  finishedAt: hoursAgo(1),
+};
 
 describe('the verdict', () => {
   it('is good only with a newest backup that is complete and whose new data was verified', () => {

@@ -52,7 +52,7 @@ export async function startServer(options: { databaseSize: string }): Promise<Te
     async api(method, route) {
       const response = await fetch(`${url}/api/v2/backup${route}`, { method });
       if (!response.ok) throw new Error(`${method} ${route}: ${response.status} ${await response.text()}`);
-      return response.json();
+      return (await response.json()) as unknown;
     },
     async stop() {
       process.removeListener('exit', kill);

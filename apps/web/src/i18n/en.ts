@@ -82,6 +82,7 @@ export const en = {
 
   statusComplete: 'Complete',
   statusPartial: 'Partial',
+  componentComplete: 'Complete',
   statusDamaged: 'Damaged',
   statusFailed: 'Failed',
   verifiedNone: 'not verified',

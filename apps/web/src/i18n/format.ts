@@ -1,18 +1,18 @@
 import type { Locale } from './catalogue.ts';
 
 export interface Formatter {
-  number(value: number, digits?: number): string;
-  percent(fraction: number): string;
+  number: (value: number, digits?: number) => string;
+  percent: (fraction: number) => string;
   /** Decimal units, as disks are sold: 1.8 GB. */
-  bytes(value: number): string;
+  bytes: (value: number) => string;
   /** A span in its one or two largest units. */
-  duration(ms: number): string;
+  duration: (ms: number) => string;
   /** `3 hours ago` */
-  relative(at: number, now: number): string;
+  relative: (at: number, now: number) => string;
   /** `23 Nov, 02:00`, with the year when it is not the present one. */
-  dateTime(at: number, now: number): string;
+  dateTime: (at: number, now: number) => string;
   /** Everything, for a title. */
-  fullDateTime(at: number): string;
+  fullDateTime: (at: number) => string;
 }
 
 const NBSP = '\u00a0';

@@ -3,13 +3,13 @@ import { en } from './en.ts';
 import { formatter, type Formatter } from './format.ts';
 import { pl } from './pl.ts';
 
-export type Params = Readonly<Record<string, string | number>>;
+type Params = Readonly<Record<string, string | number>>;
 
 export interface I18n extends Formatter {
   locale: Locale;
-  t(key: MessageKey, params?: Params): string;
+  t: (key: MessageKey, params?: Params) => string;
   /** In the plural form that `count` asks for; `{{count}}` is the number as the language writes it. */
-  plural(key: PluralKey, count: number, params?: Params): string;
+  plural: (key: PluralKey, count: number, params?: Params) => string;
 }
 
 const CATALOGUES: { [L in Locale]: Catalogue<L> } = { en, pl };

@@ -88,6 +88,7 @@ export const pl: Catalogue<'pl'> = {
 
   statusComplete: 'Pełna',
   statusPartial: 'Częściowa',
+  componentComplete: 'Gotowe',
   statusDamaged: 'Uszkodzona',
   statusFailed: 'Błąd',
   verifiedNone: 'niesprawdzona',

@@ -9,7 +9,7 @@ import { applyEvent, type TrackedRun } from './tracked-run.ts';
 const LiveContext = createContext<FeedState>('connecting');
 
 /** Writes one event into the cache, and asks again for what it changed. */
-export function receive(client: QueryClient, event: RunEvent, now: number): void {
+function receive(client: QueryClient, event: RunEvent, now: number): void {
   const key = keys.run(event.runId);
   client.setQueryData<TrackedRun>(key, (known) => applyEvent(known, event, now));
   if (event.type === 'run.started') void client.invalidateQueries({ queryKey: keys.runs });

@@ -3,7 +3,7 @@ import type { Run, RunEvent, RunStatus } from '@foodsave-backup/contracts/types'
 export type Transition = Exclude<RunEvent, { type: 'progress' }>;
 export type Warning = Extract<RunEvent, { type: 'warning' }>;
 
-export interface Sample {
+interface Sample {
   /** Milliseconds since 1970, by the server's clock. */
   at: number;
   bytes: number;
@@ -11,7 +11,7 @@ export interface Sample {
 
 /** A run as this page knows it: what the server answered, brought forward by events. */
 export interface TrackedRun {
-  run: Run;
+  run: Readonly<Run>;
   /** Highest sequence number of the events that were applied; 0 before the first. */
   seq: number;
   /** When the last of them arrived, by the browser's clock. */
@@ -43,7 +43,7 @@ export function isFinished(status: RunStatus): boolean {
   return FINISHED[status];
 }
 
-function fresh(run: Run): TrackedRun {
+function fresh(run: Readonly<Run>): TrackedRun {
   const phases = run.progress === undefined ? [] : [run.progress.phase];
   return { run, seq: 0, heardAt: 0, journal: [], samples: [], phases };
 }
@@ -52,7 +52,7 @@ function fresh(run: Run): TrackedRun {
  * Takes in an answer of the server that was asked for at `requestedAt`. Events that arrived since then are newer, and a
  * finished run never goes back.
  */
-export function applySnapshot(known: TrackedRun | undefined, run: Run, requestedAt: number): TrackedRun {
+export function applySnapshot(known: TrackedRun | undefined, run: Readonly<Run>, requestedAt: number): TrackedRun {
   if (known === undefined) return fresh(run);
   if (isFinished(run.status)) return { ...known, run };
   if (isFinished(known.run.status)) return known;
@@ -108,7 +108,7 @@ function begun(event: RunEvent): TrackedRun | undefined {
   return fresh({ id, command, status: 'running', startedAt: at });
 }
 
-function finished(run: Run, event: Extract<RunEvent, { type: 'run.finished' }>): Run {
+function finished(run: Readonly<Run>, event: Extract<RunEvent, { type: 'run.finished' }>): Readonly<Run> {
   return {
     ...run,
     status: event.status,

@@ -32,25 +32,41 @@ function useSettling(): [boolean, () => void] {
   ];
 }
 
+interface Creation {
+  start: (choice: CreateChoice) => void;
+  disabled: boolean;
+  error: Error | null;
+  reset: () => void;
+}
+
+function useCreation(onStarted: () => void): Creation {
+  const { data: runs = [] } = useRuns();
+  const offline = useOffline();
+  const [settling, settle] = useSettling();
+  const { start, pending, error, reset } = useRunAction(api.create, onStarted);
+  const running = runs.some((run) => run.command === 'create' && !isFinished(run.status));
+  const disabled = pending || settling || running || offline;
+  return {
+    start: (choice) => {
+      if (disabled) return;
+      settle();
+      start(choice);
+    },
+    disabled,
+    error,
+    reset,
+  };
+}
+
 /** Starts a full backup with one click; the menu beside it offers parts of it. */
 export function CreateButton(): ReactElement {
   const i18n = useI18n();
   const { t } = i18n;
-  const { data: runs = [] } = useRuns();
   const { data: components = [] } = useComponents();
-  const offline = useOffline();
   const [dialog, setDialog] = useState(false);
-  const [settling, settle] = useSettling();
-  const create = useRunAction(api.create, () => {
+  const { start, disabled, error, reset } = useCreation(() => {
     setDialog(false);
   });
-  const running = runs.some((run) => run.command === 'create' && !isFinished(run.status));
-  const disabled = create.pending || settling || running || offline;
-  const start = (choice: CreateChoice): void => {
-    if (disabled) return;
-    settle();
-    create.start(choice);
-  };
   return (
     <div className="stack">
       <div className="split">
@@ -83,7 +99,7 @@ export function CreateButton(): ReactElement {
             {components.length > 0 && <Menu.Divider />}
             <Menu.Item
               onClick={() => {
-                create.reset();
+                reset();
                 setDialog(true);
               }}
             >
@@ -92,14 +108,14 @@ export function CreateButton(): ReactElement {
           </Menu.Dropdown>
         </Menu>
       </div>
-      {create.error !== null && !dialog && <Problem error={create.error} />}
+      {error !== null && !dialog && <Problem error={error} />}
       <CreateDialog
         opened={dialog}
         onClose={() => {
           setDialog(false);
         }}
         components={components}
-        error={create.error}
+        error={error}
         disabled={disabled}
         onStart={start}
       />

@@ -51,7 +51,10 @@ export function previewRows({ plan, components }: RestoreResult): PreviewRow[] {
   if (plan !== undefined) {
     return Object.entries(plan).map(([instance, { added, replaced, deleted, counts, bytes }]) => ({
       instance,
-      ...counts,
+      added: counts.added,
+      replaced: counts.replaced,
+      deleted: counts.deleted,
+      unchanged: counts.unchanged,
       bytes,
       paths: { added, replaced, deleted },
     }));

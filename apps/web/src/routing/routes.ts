@@ -1,5 +1,5 @@
 /** Where the page is served. */
-export const BASE = '/backup';
+const BASE = '/backup';
 
 export type Route =
   | { page: 'overview' }

@@ -12,13 +12,13 @@ const USUAL: Readonly<Partial<Record<RunCommand, readonly string[]>>> = {
   cleanup: ['plan', 'prune'],
 };
 
-export interface PhaseStep {
+interface PhaseStep {
   phase: string;
   state: 'done' | 'now' | 'next';
 }
 
 /** The phases that were seen, and those that are still to come. */
-export function phaseSteps({ run, phases }: TrackedRun): PhaseStep[] {
+function phaseSteps({ run, phases }: TrackedRun): PhaseStep[] {
   const usual = USUAL[run.command] ?? [];
   const seen = [...new Set(phases)];
   const list = seen.every((phase) => usual.includes(phase)) ? usual : seen;

@@ -92,7 +92,7 @@ function Figures({ tracked }: { tracked: TrackedRun }): ReactElement {
         <At at={startedAt} now={now} />
       </Figure>
       <Figure term={t('runDuration')}>{duration(ended - started)}</Figure>
-      {progress !== undefined && (
+      {!done && progress !== undefined && (
         <Figure term={t('runDone')}>
           {progress.totalBytes === undefined
             ? bytes(progress.doneBytes)

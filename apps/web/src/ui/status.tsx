@@ -29,7 +29,7 @@ const BACKUP: Readonly<Record<Backup['status'], Look>> = {
 };
 
 const COMPONENT: Readonly<Record<BackupComponent['status'] | 'running', Look>> = {
-  complete: { tone: 'ok', icon: 'ok', word: 'statusComplete' },
+  complete: { tone: 'ok', icon: 'ok', word: 'componentComplete' },
   failed: { tone: 'failed', icon: 'failed', word: 'statusFailed' },
   running: { tone: 'running', icon: 'running', word: 'runRunning' },
 };

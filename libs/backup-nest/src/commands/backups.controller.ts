@@ -1,10 +1,9 @@
 import { Get, UseGuards } from '@nestjs/common';
-import { Backup, BackupPage, ListRequest, Stats, TreeListing } from '@foodsave-backup/contracts';
+import { Backup, BackupPage, ListRequest, Stats, TreeListing, TreeRequest } from '@foodsave-backup/contracts';
 import { BackupService } from '../core/backup.service.ts';
 import { BackupController } from '../http/controller.ts';
 import { BackupName, noParameters, Parameters } from '../http/parameters.ts';
 import { ApiBackupName, ApiQuestion } from '../openapi/decorators.ts';
-import { DirectoryRequest } from './tree-request.ts';
 
 /** What there is: backups, what is in them, figures. */
 @BackupController('backups')
@@ -38,8 +37,8 @@ export class BackupsController {
 
   @Get('backups/:name/tree')
   @ApiBackupName()
-  @ApiQuestion({ summary: 'One directory of a backup', request: DirectoryRequest, result: TreeListing })
-  tree(@BackupName() name: string, @Parameters(DirectoryRequest) request: DirectoryRequest): Promise<TreeListing> {
+  @ApiQuestion({ summary: 'One directory of a backup', request: TreeRequest, result: TreeListing })
+  tree(@BackupName() name: string, @Parameters(TreeRequest) request: TreeRequest): Promise<TreeListing> {
     return this.#backup.engine.tree(name, request.path ?? '', request.component);
   }
 }

@@ -3,7 +3,7 @@ import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import * as contracts from '@foodsave-backup/contracts';
-import { contractsMetadata } from './contracts-metadata.ts';
+import { contractsMetadata } from './generated/contracts-metadata.ts';
 
 const UI = 'api/docs';
 const JSON_DOCUMENT = 'api/docs-json';

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contractsMetadata as generate, TARGET } from '../../tools/contracts-metadata.mjs';
 import { BackupModule } from '../backup.module.ts';
 import { Workspace } from '../testing/workspace.ts';
-import { contractsMetadata } from './contracts-metadata.ts';
+import { contractsMetadata } from './generated/contracts-metadata.ts';
 import { apiDocument } from './document.ts';
 
 interface Schema {

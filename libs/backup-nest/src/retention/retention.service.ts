@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { BackupError, newId, toBackupError } from '@foodsave-backup/kernel';
+import { newId, toBackupError } from '@foodsave-backup/kernel';
 import type { Clock } from '@foodsave-backup/kernel';
 import type { CleanupResult } from '@foodsave-backup/engine';
 import { BackupService } from '../core/backup.service.ts';
@@ -44,36 +44,10 @@ export class RetentionService {
     }
   }
 
-  /**
-   * A question, not a run: it leaves nothing in the list of runs. The engine looks at the repository alone for it, so it
-   * gives way to runs, which must not wait for it.
-   */
+  /** A question, not a run: it leaves nothing in the list of runs and takes no lease. */
   async #dryRun(): Promise<CleanupResult> {
-    const { runs, engine, closing } = this.#backup;
-    if (runs.list().some((run) => run.finishedAt === undefined)) throw busy();
-    const giveWay = new AbortController();
-    const stop = runs.listen((event) => {
-      if (event.type === 'run.started') giveWay.abort(busy());
-    });
-    try {
-      const outcome = await engine.execute(
-        { command: 'cleanup', dryRun: true },
-        {
-          runId: newId(this.#clock),
-          signal: AbortSignal.any([giveWay.signal, closing]),
-          emit: () => undefined,
-          progress: () => undefined,
-        },
-      );
-      return outcome.result as CleanupResult;
-    } finally {
-      stop();
-    }
+    const { engine, closing } = this.#backup;
+    const context = { runId: newId(this.#clock), signal: closing, emit: () => undefined, progress: () => undefined };
+    return (await engine.execute({ command: 'cleanup', dryRun: true }, context)).result as CleanupResult;
   }
-}
-
-function busy(): BackupError {
-  return new BackupError('LOCKED', 'There is no preview while a run is at work', {
-    hint: 'Ask again when it has ended.',
-  });
 }

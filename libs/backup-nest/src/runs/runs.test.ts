@@ -119,11 +119,11 @@ describe('cancelling', () => {
     expect([again.status, again.json()['code']]).toEqual([409, 'RUN_FINISHED']);
   });
 
-  it('the preview of retention gives way to a run', async () => {
+  it('the preview of retention does not wait for a run', async () => {
     const letGo = holdRuns();
     const waiting = server.ask('POST', '/create');
     await expect.poll(() => space.executed).toBe(1);
-    expect((await server.ask('GET', '/retention')).json()).toMatchObject({ planError: { code: 'LOCKED' } });
+    expect((await server.ask('GET', '/retention')).json()).toMatchObject({ planError: { code: 'REPOSITORY_NOT_FOUND' } });
     letGo();
     await waiting;
     expect((await server.ask('GET', '/retention')).json()).toMatchObject({ plan: { deleted: [] } });

@@ -42,7 +42,7 @@ describe('defaults', () => {
     [CleanupRequest, { dry_run: false }],
     [UndoRequest, { dry_run: false, wait: true }],
     [CheckRequest, { read_data: false, wait: true }],
-    [TreeRequest, { limit: 100 }],
+    [TreeRequest, {}],
     [RunListRequest, { limit: 50 }],
   ])('%o', (cls, defaults) => {
     const request = validateRequest(cls, {}, undefined);

@@ -239,19 +239,12 @@ export class TreeRequest {
   path?: string;
 
   /**
-   * Entries a page, 1 to 500.
-   * @example 100
+   * Only what belongs to this kind or instance.
+   * @example 'files:main'
    */
-  @ToInteger()
-  @IsInt(page)
-  @Min(1, page)
-  @Max(500, page)
-  limit: number = 100;
-
-  /** `nextCursor` of the page before. */
   @IsOptional()
-  @Matches(CURSOR, cursor)
-  cursor?: string;
+  @Matches(COMPONENT_SELECTOR, says('must be a kind or an instance of a component', 'files:main'))
+  component?: string;
 }
 
 /** `GET /runs`. */

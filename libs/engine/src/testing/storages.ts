@@ -27,6 +27,13 @@ export async function flip(storage: StorageBackend, key: string, at?: number): P
   await storage.put(key, bytes);
 }
 
+/** Flips a bit in every 40th byte: nothing of it is good any more. Doing it twice mends it. */
+export async function ruin(storage: StorageBackend, key: string): Promise<void> {
+  const bytes = Buffer.from(await storage.get(key));
+  for (let at = 20; at < bytes.length; at += 40) bytes[at] = (bytes[at] ?? 0) ^ 1;
+  await storage.put(key, bytes);
+}
+
 export async function truncate(storage: StorageBackend, key: string): Promise<void> {
   const bytes = await storage.get(key);
   await storage.put(key, bytes.subarray(0, bytes.length - 7));

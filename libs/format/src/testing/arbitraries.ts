@@ -113,19 +113,17 @@ export const names = bytesOf(1, 40).filter((name) => {
   return !dots && !name.includes(0x2f) && !name.includes(0);
 });
 
-const metas: fc.Arbitrary<TreeMeta> = fc
-  .record(
-    {
-      mode: fc.nat(0o7777),
-      mtimeNs: signed64,
-      uid: safe,
-      gid: safe,
-      ctimeNs: signed64,
-      inode: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
-    },
-    { requiredKeys: ['mode', 'mtimeNs'] },
-  )
-  .map((meta) => meta);
+const metas: fc.Arbitrary<TreeMeta> = fc.record(
+  {
+    mode: fc.nat(0o7777),
+    mtimeNs: signed64,
+    uid: safe,
+    gid: safe,
+    ctimeNs: signed64,
+    inode: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
+  },
+  { requiredKeys: ['mode', 'mtimeNs'] },
+);
 
 const fileParts = fc.oneof(
   fc.record({ size: fc.constant(0), sha256: anId }),
@@ -145,9 +143,9 @@ const directoryParts = fc.record(
 
 export const entries: fc.Arbitrary<TreeEntry> = fc.tuple(names, metas).chain(([name, meta]) =>
   fc.oneof(
-    fileParts.map((part) => ({ ...meta, name, type: 'file', ...part })),
-    directoryParts.map((part) => ({ ...meta, name, type: 'directory', ...part })),
-    bytesOf(1, 60).map((target) => ({ ...meta, name, type: 'symlink', target })),
+    fileParts.map((part): TreeEntry => ({ ...meta, name, type: 'file', ...part })),
+    directoryParts.map((part): TreeEntry => ({ ...meta, name, type: 'directory', ...part })),
+    bytesOf(1, 60).map((target): TreeEntry => ({ ...meta, name, type: 'symlink', target })),
   ),
 );
 

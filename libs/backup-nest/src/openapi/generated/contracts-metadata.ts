@@ -1,7 +1,7 @@
 /* eslint-disable max-lines, max-lines-per-function -- one entry for each class, made by a program */
 // Made from the sources of libs/contracts by tools/contracts-metadata.mjs. Do not edit.
 import * as contracts from '@foodsave-backup/contracts';
-import type { ModelMetadata } from './model-metadata.ts';
+import type { ModelMetadata } from '../model-metadata.ts';
 
 export function contractsMetadata(): ModelMetadata {
   return {
@@ -602,16 +602,12 @@ export function contractsMetadata(): ModelMetadata {
         description: 'Folder of the backup whose entries are listed; absent: the top.',
         example: 'data/uploads',
       },
-      limit: {
+      component: {
         required: false,
-        type: () => Number,
-        description: 'Entries a page, 1 to 500.',
-        example: 100,
-        default: 100,
-        minimum: 1,
-        maximum: 500,
+        type: () => String,
+        description: 'Only what belongs to this kind or instance.',
+        example: 'files:main',
       },
-      cursor: { required: false, type: () => String, description: '`nextCursor` of the page before.' },
     },
     UndoRequest: {
       dry_run: {
