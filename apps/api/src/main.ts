@@ -8,7 +8,7 @@ if (major < OLDEST) {
     `Error [NODE_TOO_OLD]: The server needs Node.js ${OLDEST} or newer; this is ${process.version} (${process.execPath})\n` +
       '  Start it with "npm start", which uses the Node.js that the project brings.\n',
   );
-  process.exitCode = 1;
+  process.exitCode = 2;
 } else {
   const { start } = await import('./start.ts');
   process.exitCode = await start();

@@ -37,9 +37,15 @@ export function serveWeb(app: NestExpressApplication): void {
   app.use(MOUNT, (request: HttpRequest, response: FileResponse, next: () => void) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') next();
     // A file of the page that is not there is missing: the page in its place would be taken for a script.
-    else if (path.posix.extname(pathOf(request)) !== '') next();
+    else if (isFile(pathOf(request))) next();
     else sendPage(response);
   });
+}
+
+/** `/assets/…` and what lies beside the page; `/backups/release-1.2` is an address of the page. */
+function isFile(address: string): boolean {
+  const inside = address.startsWith(`${MOUNT}/`) ? address.slice(MOUNT.length) : address;
+  return inside.startsWith('/assets/') || /^\/[^/]+\.[^/]+$/.test(inside);
 }
 
 /** Names of built assets contain a hash of their content. */

@@ -3,7 +3,8 @@ import type { Manifest, ManifestComponent } from '@foodsave-backup/repository';
 import { folderOfType } from '@foodsave-backup/repository';
 import { BackupSession, type Repository } from '@foodsave-backup/repository';
 import { captureComponent, CaptureProgress, type CapturedComponent } from './capture.ts';
-import { openComponent, openOrMake, recoverInterrupted, selectComponents, withLease } from './opened.ts';
+import { openComponent, openOrMake, selectComponents, withLease } from './opened.ts';
+import { recoverInterrupted } from './recover.ts';
 import { withScratch } from './scratch.ts';
 import { settleUnconfirmed } from './settle.ts';
 import { CHECKSUMS_OFF, type Command, type ComponentSpec, type CreateResult, type EngineDeps, type RunContext, type RunOutcome } from './types.ts';
@@ -23,7 +24,7 @@ export async function create(deps: EngineDeps, command: Create, context: RunCont
   if (made) notes.push(...madeNotes(deps, repository, keyLocation));
   const request = { purpose: 'create', exclusive: false, conflicts: ['restore-live'], ...(besideOwn === undefined ? {} : { besideOwn }) };
   return withLease(repository, request, async (lease) => {
-    if (besideOwn === undefined) await recoverInterrupted(deps, context);
+    if (besideOwn === undefined) await recoverInterrupted(deps, context, repository, lease.id);
     await settleUnconfirmed(repository, lease.id);
     const name = await chooseName(deps, repository, command);
     const manifest = await withScratch(deps, (scratch) =>

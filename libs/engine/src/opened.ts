@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { BackupError, toBackupError } from '@foodsave-backup/kernel';
-import { recoverLiveRestores, type Component, type ComponentContext } from '@foodsave-backup/component';
+import type { Component, ComponentContext } from '@foodsave-backup/component';
 import { FOLDERS, Repository, type Lease, type LeaseRequest } from '@foodsave-backup/repository';
-import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
+import type { ComponentSpec, EngineDeps } from './types.ts';
 
 /** Opens the repository that exists. Throws REPOSITORY_NOT_FOUND, WRONG_KEY, … */
 export async function openRepository(deps: EngineDeps): Promise<Repository> {
@@ -58,7 +58,7 @@ export async function makeRepository(deps: EngineDeps, encryption: boolean): Pro
 const OWN_FOLDERS = new Set<string>([...FOLDERS, 'keys', 'index', 'manifests', 'notes', 'locks', 'lost+found']);
 
 /** A listing of objects shows no directories: those of someone else are looked for in the directory itself. */
-async function whatIsThere(deps: EngineDeps): Promise<'repository' | 'empty' | 'foreign'> {
+export async function whatIsThere(deps: EngineDeps): Promise<'repository' | 'empty' | 'foreign'> {
   const found = await Repository.probe(deps.storage);
   if (found !== 'empty' || deps.directory === undefined) return found;
   const names = await readdir(deps.directory, { withFileTypes: true }).catch(() => []);
@@ -94,28 +94,6 @@ export async function withLease<T>(
     return await work(lease);
   } finally {
     await lease.release();
-  }
-}
-
-/**
- * Finishes or undoes what a live restore that was killed has left half done, before anything reads or replaces live data.
- * The caller holds a lease that no live restore can stand beside.
- */
-export async function recoverInterrupted(deps: EngineDeps, context: RunContext): Promise<void> {
-  for (const spec of deps.config.components) {
-    let component: Component;
-    try {
-      component = openComponent(deps, spec, deps.config.stateDir, true);
-    } catch {
-      // A component that does not open says so when it is used.
-      continue;
-    }
-    await component.recover?.();
-    for (const stage of await recoverLiveRestores(component.livePaths())) {
-      if (stage.outcome !== 'undone') continue;
-      const message = `A restore that was interrupted was undone (${stage.path})`;
-      context.emit({ type: 'warning', component: spec.instance, code: 'RESTORE_UNDONE', message });
-    }
   }
 }
 

@@ -18,7 +18,8 @@ export async function allBackups(deps: EngineDeps, repository: Repository): Prom
   const plan = await retentionPlan(deps, repository);
   const tiers = new Map(plan.kept.map((kept) => [kept.name, kept.tiers]));
   const views = listing.manifests.map((manifest) => backupView(manifest, notes, tiers.get(manifest.name) ?? []));
-  for (const { name, reason } of listing.damaged) views.push(damagedView(name, reason));
+  const unreadable = [...listing.damaged].sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const { name, reason } of unreadable) views.push(damagedView(name, reason));
   return views;
 }
 
@@ -51,7 +52,7 @@ export async function listBackups(deps: EngineDeps, query: ListQuery): Promise<B
 }
 
 function cursorOf(backup: BackupView): string {
-  return Buffer.from(JSON.stringify([backup.createdAt, backup.id])).toString('base64url');
+  return Buffer.from(JSON.stringify([backup.createdAt, backup.id, backup.name])).toString('base64url');
 }
 
 /** Backups made meanwhile are newer and do not shift the page; a deleted one does not end it. */
@@ -62,11 +63,15 @@ function afterCursor(backups: readonly BackupView[], cursor: string): number {
   } catch {
     at = undefined;
   }
-  if (!Array.isArray(at) || typeof at[0] !== 'string' || typeof at[1] !== 'string') {
+  if (!Array.isArray(at) || at.length !== 3 || !at.every((part) => typeof part === 'string')) {
     throw new BackupError('VALIDATION_FAILED', 'The cursor is not one that a list gave', { hint: 'Leave it out to start at the newest backup.' });
   }
-  const [createdAt, id] = at as [string, string];
-  const next = backups.findIndex((b) => b.createdAt < createdAt || (b.createdAt === createdAt && b.id < id));
+  const [createdAt, id, name] = at as [string, string, string];
+  const next = backups.findIndex((b) => {
+    if (b.createdAt !== createdAt) return b.createdAt < createdAt;
+    // Those whose manifest cannot be read have no id and stand at the end, by name.
+    return b.id === id ? b.name > name : b.id < id;
+  });
   return next < 0 ? backups.length : next;
 }
 

@@ -226,6 +226,18 @@ describe('a restore into the live application', () => {
     expect(await stateOf(world)).toEqual(now);
   });
 
+  it.each([['files', 'database'], ['database', 'files']] as const)('that is cancelled between %s and %s is put back, or finishes', async (first, second) => {
+    const { world, then, now } = await changed([first, second]);
+    await using _world = world;
+    const ended = await world.run(live, {
+      during: (run, event) => {
+        if (event.type === 'component.finished' && event.component.startsWith(first) && run.view().progress?.phase === 'stage') run.cancel('enough');
+      },
+    });
+    expect(['cancelled', 'succeeded']).toContain(ended.status);
+    expect(await stateOf(world)).toEqual(ended.status === 'cancelled' ? now : then);
+  });
+
   it('that is cancelled while it stages touches nothing', async () => {
     const { world, now } = await changed(['files', 'config']);
     await using _world = world;

@@ -1,12 +1,12 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
 import { BackupError, isoTime, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import type { CommitResult, RestoreSink } from '@foodsave-backup/component';
 import { create } from './create.ts';
+import { openLiveSink, putBack } from './live-sink.ts';
 import { restoreEntries } from './restore-entries.ts';
+import { beginRecord, endRecord } from './restore-record.ts';
 import { assertSpaceAt } from './scratch.ts';
-import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
-import type { CreateResult, EngineDeps, RestoreResult } from './types.ts';
+import { componentOf, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
+import type { CreateResult, RestoreResult } from './types.ts';
 
 interface Staged {
   instance: string;
@@ -40,31 +40,18 @@ export async function restoreLive(job: RestoreJob): Promise<void> {
     }
     assertNothingFailed(result);
     throwIfCancelled(context.signal);
+    await beginRecord(job.deps, {
+      ...(undo === undefined ? {} : { safety: undo }),
+      restored: job.manifest.name,
+      at: isoTime(job.deps.clock),
+      instances: [...job.instances],
+      ...(command.paths === undefined ? {} : { paths: [...command.paths] }),
+    });
     await commitAll(job, staged);
-    await remember(job.deps, { safety: undo, restored: job.manifest.name, at: isoTime(job.deps.clock), instances: [...job.instances] });
+    await endRecord(job.deps, 'done');
   } finally {
     for (const { sink } of staged) await sink.close();
   }
-}
-
-async function openLiveSink(job: RestoreJob, instance: string): Promise<RestoreSink> {
-  const component = configured(job, instance);
-  if (component === undefined) {
-    throw new BackupError('COMPONENT_UNKNOWN', `${instance} is in the backup but not in the configuration, so it has no live place`, {
-      hint: 'Restore it to a directory with --target, or add it to the configuration.',
-    });
-  }
-  const stored = componentOf(job, instance);
-  return component.openRestore({
-    signal: job.context.signal,
-    warn: (warning) => {
-      job.context.emit({ type: 'warning', component: instance, ...warning });
-    },
-    destination: { kind: 'live' },
-    facts: { capturedAt: stored.capturedAt ?? '', ...stored.facts },
-    ...(job.command.paths === undefined ? {} : { paths: job.command.paths }),
-    dryRun: job.command.dryRun === true,
-  });
 }
 
 /** Staged data lies beside the live data until it is swapped in; the safety backup needs room in the repository. */
@@ -129,68 +116,39 @@ async function commitAll(job: RestoreJob, staged: readonly Staged[]): Promise<vo
       context.emit({ type: 'component.finished', component: instance, status: 'complete' });
     } catch (error) {
       const cause = toBackupError(error, 'RESTORE_FAILED');
-      if (done.length === 0) throw cause;
-      const after = await rollBack(job, done);
+      if (done.length === 0) {
+        await endRecord(job.deps, 'undone');
+        throw cause;
+      }
+      const { undone, after } = await rollBack(job, done);
+      await endRecord(job.deps, undone ? 'undone' : 'done');
       throw new BackupError(cause.code, `${instance} could not be restored: ${cause.message}. ${after}`, {
         hint: cause.hint ?? 'Repair what it names and restore again.',
         cause: error,
+        details: { ...cause.details, undone },
       });
     }
   }
 }
 
 /** Puts the components that were committed already back to what the safety backup holds. */
-async function rollBack(job: RestoreJob, instances: readonly string[]): Promise<string> {
+async function rollBack(job: RestoreJob, instances: readonly string[]): Promise<{ undone: boolean; after: string }> {
   const { undo } = job.result;
-  if (undo === undefined) return `${instances.join(', ')} had been restored already and there is no safety backup`;
+  const names = instances.join(', ');
+  if (undo === undefined) return { undone: false, after: `${names} had been restored already and there is no safety backup` };
   try {
     const manifest = await job.repository.manifests.get(undo);
     const source = job.repository.reader(await job.repository.loadIndex());
     const { paths: _paths, ...command } = job.command;
-    const back: RestoreJob = { ...job, manifest, source, instances, command, result: { ...job.result, failed: [] } };
-    for (const instance of instances) {
-      const sink = await openLiveSink(back, instance);
-      try {
-        await sink.plan(restoreEntries(source, componentOf(back, instance), undefined));
-        await writeEntries(back, instance, sink, new RestoreProgress(back, manifest));
-        await sink.commit();
-      } finally {
-        await sink.close();
-      }
-    }
-    return `${instances.join(', ')} was put back to its state before the restore`;
+    // Whoever cancels now wants the state before the restore all the more.
+    const context = { ...job.context, signal: new AbortController().signal };
+    const saved = instances.filter((instance) => manifest.components[instance] !== undefined);
+    await putBack({ ...job, context, manifest, source, instances: saved, command, result: { ...job.result, failed: [] } });
+    if (saved.length === instances.length) return { undone: true, after: `${names} was put back to its state before the restore` };
+    const fresh = instances.filter((instance) => !saved.includes(instance)).join(', ');
+    return { undone: false, after: `What was there before the restore was put back; ${fresh} did not exist before and is restored` };
   } catch (error) {
-    return `${instances.join(', ')} had been restored already and could not be put back (${toBackupError(error).message}): run "undo"`;
-  }
-}
-
-export interface LastRestore {
-  safety: string | undefined;
-  restored: string;
-  at: string;
-  instances: string[];
-}
-
-const LAST_RESTORE = 'last-restore.json';
-
-/** What `undo` undoes. Durable, but only a convenience: the safety backup can always be restored by its name. */
-async function remember(deps: EngineDeps, last: LastRestore): Promise<void> {
-  await mkdir(deps.config.stateDir, { recursive: true, mode: 0o700 });
-  const path = join(deps.config.stateDir, LAST_RESTORE);
-  const file = await open(`${path}.tmp`, 'w', 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify(last, null, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.tmp`, path);
-}
-
-export async function lastRestore(deps: EngineDeps): Promise<LastRestore | undefined> {
-  try {
-    return JSON.parse(await readFile(join(deps.config.stateDir, LAST_RESTORE), 'utf8')) as LastRestore;
-  } catch {
-    return undefined;
+    const { message } = toBackupError(error);
+    return { undone: false, after: `${names} had been restored already and could not be put back (${message}): run "undo"` };
   }
 }

@@ -5,7 +5,8 @@ import { applyDirectories, openFsRestore, type EntryMeta, type RestoreRun, type 
 import type { Manifest } from '@foodsave-backup/repository';
 import { restoreLive } from './restore-live.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
-import { openRepository, recoverInterrupted, selectComponents, withLease } from './opened.ts';
+import { openRepository, selectComponents, withLease } from './opened.ts';
+import { recoverInterrupted } from './recover.ts';
 import { assertSpaceAt, withScratch } from './scratch.ts';
 import { componentOf, configured, damageList, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
 import type { EngineDeps, Restore, RestoredComponent, RestoreResult, RunContext, RunOutcome } from './types.ts';
@@ -17,7 +18,7 @@ export async function restore(deps: EngineDeps, command: Restore, context: RunCo
     ? { purpose: 'restore-live', exclusive: false, conflicts: ['create', 'restore-live'] }
     : { purpose: 'restore', exclusive: false, readOnly: true };
   return withLease(repository, request, async (lease) => {
-    if (live) await recoverInterrupted(deps, context);
+    if (live) await recoverInterrupted(deps, context, repository, lease.id);
     const manifest = await repository.manifests.get(command.name);
     const instances = restorable(manifest, command.components);
     const load = await repository.loadIndex(context.signal);

@@ -79,8 +79,10 @@ export class Run {
       });
       this.#finish({ status: outcome.status, result: outcome.result, ...(outcome.error ? { error: outcome.error } : {}) });
     } catch (error) {
-      const known = toBackupError(this.#abort.signal.aborted ? this.#abort.signal.reason : error);
-      this.#finish({ status: known.code === 'CANCELLED' ? 'cancelled' : 'failed', error: serializeError(known) });
+      // What a cancel leaves half done is a failure, whoever asked for it.
+      const halfDone = error instanceof BackupError && error.details?.['undone'] === false;
+      const known = toBackupError(this.#abort.signal.aborted && !halfDone ? this.#abort.signal.reason : error);
+      this.#finish({ status: known.code === 'CANCELLED' && !halfDone ? 'cancelled' : 'failed', error: serializeError(known) });
     }
   }
 

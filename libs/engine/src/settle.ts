@@ -2,7 +2,7 @@ import { Marker, missingPacks, hashOfKey, type Repository } from '@foodsave-back
 
 /**
  * What an interrupted create left: a manifest without its second copy. When everything it needs is there, the backup counts
- * and is confirmed; otherwise it was never acknowledged and goes. Nothing happens while another create may be about to confirm it.
+ * and is confirmed; otherwise it was never acknowledged and goes. What could not be read just now stays as it is. Nothing happens while another create may be about to confirm it.
  */
 export async function settleUnconfirmed(repository: Repository, ownLease: string): Promise<{ confirmed: string[]; removed: string[] }> {
   const settled = { confirmed: [] as string[], removed: [] as string[] };
@@ -16,10 +16,12 @@ export async function settleUnconfirmed(repository: Repository, ownLease: string
   }
   for (const manifest of unconfirmed) {
     const { blobs } = repository.reader(load);
-    const found = { whole: true };
-    await new Marker(repository, load.index, blobs).mark(manifest, () => {
+    const found = { whole: true, unread: false };
+    await new Marker(repository, load.index, blobs).mark(manifest, (_instance, { unread }) => {
       found.whole = false;
+      found.unread ||= unread;
     });
+    if (found.unread) continue;
     if (found.whole) await repository.manifests.confirm(manifest.name);
     else await repository.manifests.delete(manifest.name);
     (found.whole ? settled.confirmed : settled.removed).push(manifest.name);

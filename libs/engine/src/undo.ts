@@ -1,6 +1,6 @@
 import { BackupError } from '@foodsave-backup/kernel';
 import { openRepository } from './opened.ts';
-import { lastRestore } from './restore-live.ts';
+import { lastRestore } from './restore-record.ts';
 import { restore } from './restore.ts';
 import type { Command, EngineDeps, RunContext, RunOutcome } from './types.ts';
 

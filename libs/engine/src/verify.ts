@@ -64,7 +64,7 @@ async function verifyStructure(repository: Repository, manifest: Manifest, resul
   const source = repository.reader(load);
   const marker = new Marker(repository, load.index, source.blobs);
   const report = (component: string, what: { path: string; reason: string }): void => {
-    result.damaged.push({ component, ...what });
+    result.damaged.push({ component, path: what.path, reason: what.reason });
   };
   await marker.mark(manifest, report, context.signal);
   return source;

@@ -3,7 +3,8 @@ import type { StoredNote, VerificationNote } from '@foodsave-backup/repository';
 import type { RetentionBackup } from '@foodsave-backup/retention';
 import type { BackupComponentView, BackupView, VerificationView } from './types.ts';
 
-const RANK = { none: 0, new: 1, quick: 2, full: 3 } as const;
+/** Reading back what was new says more of the bytes than a look at presence and sizes. */
+const RANK = { none: 0, quick: 1, new: 2, full: 3 } as const;
 
 /** Notes of one backup, oldest first. */
 function notesOf(manifest: Manifest, notes: readonly StoredNote[]): VerificationNote[] {

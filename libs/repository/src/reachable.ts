@@ -1,3 +1,4 @@
+import { BackupError } from '@foodsave-backup/kernel';
 import type { FileEntry, Manifest } from '@foodsave-backup/format';
 import { BLOB_KIND, decodeExtentNode, LIMITS, malformed, pageHashesId, decodeTreeNode } from '@foodsave-backup/format';
 import type { BlobIndex, PackRef } from './blob-index.ts';
@@ -9,6 +10,8 @@ export interface Missing {
   /** Path of the file or directory, names joined by `/`. */
   path: string;
   reason: string;
+  /** The storage could not be read just now: nothing is known of what lies there. */
+  unread: boolean;
 }
 
 /**
@@ -65,7 +68,7 @@ export class Marker {
         }
       }
     } catch (error) {
-      missing({ path: path === '' ? '/' : path, reason: error instanceof Error ? error.message : 'unreadable' });
+      missing({ path: path === '' ? '/' : path, ...reasonOf(error) });
       return false;
     }
     if (whole) this.#done.add(key);
@@ -78,10 +81,10 @@ export class Marker {
         entry.extents === undefined
           ? entry.extentRoot === undefined || (await this.#extents(entry.extentRoot, LIMITS.nodeLevels))
           : this.#list(entry.extents.extents);
-      if (!whole) missing({ path, reason: 'a part of it is missing from the repository' });
+      if (!whole) missing({ path, reason: 'a part of it is missing from the repository', unread: false });
       return whole;
     } catch (error) {
-      missing({ path, reason: error instanceof Error ? error.message : 'unreadable' });
+      missing({ path, ...reasonOf(error) });
       return false;
     }
   }
@@ -118,4 +121,12 @@ export class Marker {
 
 export function unusedPacks(index: BlobIndex, used: ReadonlySet<string>): PackRef[] {
   return [...index.packs()].filter((pack) => !used.has(pack.hash.toString('hex')));
+}
+
+function reasonOf(error: unknown): Pick<Missing, 'reason' | 'unread'> {
+  let unread = false;
+  for (let cause: unknown = error, depth = 0; cause instanceof Error && depth < 8; cause = cause.cause, depth++) {
+    unread ||= cause instanceof BackupError && cause.code === 'IO_ERROR' && cause.details?.['notFound'] !== true;
+  }
+  return { reason: error instanceof Error ? error.message : 'unreadable', unread };
 }

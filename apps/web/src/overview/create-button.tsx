@@ -79,7 +79,7 @@ export function CreateButton(): ReactElement {
         >
           {t('createFull')}
         </Button>
-        <Menu position="bottom-end" shadow="md" withinPortal>
+        <Menu position="bottom-end" shadow="md" withInitialFocusPlaceholder={false}>
           <Menu.Target>
             <ActionIcon size={42} aria-label={t('createMenu')} disabled={disabled}>
               <Icon name="down" />
@@ -96,7 +96,7 @@ export function CreateButton(): ReactElement {
                 {t('createOnly', { component: componentName(i18n, instance) })}
               </Menu.Item>
             ))}
-            {components.length > 0 && <Menu.Divider />}
+            {components.length > 0 && <Menu.Divider role="separator" />}
             <Menu.Item
               onClick={() => {
                 reset();

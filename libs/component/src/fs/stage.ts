@@ -191,8 +191,19 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** The first directory, which holds the journal, goes last: it says what the others are. */
+/**
+ * The first directory, which holds the journal, goes last: it says what the others are. The journal itself goes first: with it, what
+ * a crash leaves of a stage that is being removed would be taken for an interrupted commit and undone from a part of its files.
+ */
 async function removeStages(directories: readonly string[]): Promise<void> {
+  const [primary] = directories;
+  if (primary !== undefined) {
+    const journal = await lstat(fsPath(`${primary}/${JOURNAL}`)).catch(() => undefined);
+    if (journal !== undefined) {
+      await rm(fsPath(`${primary}/${JOURNAL}`), { force: true });
+      await syncDirectory(primary);
+    }
+  }
   for (const directory of [...directories].reverse()) await rm(fsPath(directory), { recursive: true, force: true });
 }
 
