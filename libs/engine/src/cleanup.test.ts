@@ -9,7 +9,9 @@ import type { CheckView, CleanupResult, CreateResult, DeleteResult, RestoreResul
 const DAY = 86_400_000;
 const create = { command: 'create', trigger: 'schedule' } as const;
 
-async function timeWorld(policy = { daily: 7, weekly: 4, monthly: 12 }): Promise<{ world: World; disk: MemoryStorage; clock: SimulatedClock }> {
+async function timeWorld(
+  policy = { daily: 7, weekly: 4, monthly: 12 },
+): Promise<{ world: World; disk: MemoryStorage; clock: SimulatedClock }> {
   const clock = new SimulatedClock({ start: Date.UTC(2026, 0, 1, 2), autoAdvance: true });
   const disk = new MemoryStorage({ clock });
   const world = await World.create({ clock, storage: disk, config: { retention: policy } });
@@ -18,8 +20,9 @@ async function timeWorld(policy = { daily: 7, weekly: 4, monthly: 12 }): Promise
 
 describe('cleanup', () => {
   it('over 60 days keeps grandfather, father and son with reasons, frees packs, and every kept backup restores byte for byte', async () => {
-    const { world, disk, clock } = await timeWorld();
-    await using _world = world;
+    const made = await timeWorld();
+    await using world = made.world;
+    const { disk, clock } = made;
     const files = new Map<string, Record<string, string>>();
     let freed = 0;
     for (let day = 0; day < 60; day++) {
@@ -33,7 +36,8 @@ describe('cleanup', () => {
         const real = await world.must<CleanupResult>({ command: 'cleanup' });
         expect({ ...real, dryRun: true }).toEqual(dry);
         const after = await contentsOf(disk);
-        const bytes = (of: Record<string, string>): number => Object.entries(of).reduce((sum, [key, body]) => sum + (key.endsWith('.pack') ? body.length : 0), 0);
+        const bytes = (of: Record<string, string>): number =>
+          Object.entries(of).reduce((sum, [key, body]) => sum + (key.endsWith('.pack') ? body.length : 0), 0);
         expect(bytes(before) - bytes(after)).toBe(real.freedBytes);
         freed += real.freedBytes;
         for (const { name, reason } of real.deleted) {
@@ -48,22 +52,31 @@ describe('cleanup', () => {
     const { kept } = await world.must<CleanupResult>({ command: 'cleanup' });
     const names = kept.map((k) => k.name);
     const today = kept.find((k) => k.name === 'full_backup_20260301_020000');
-    expect(today?.reasons).toEqual(expect.arrayContaining(['newest of day 2026-03-01', 'newest of month 2026-03', 'newest complete']));
+    expect(today?.reasons).toEqual(
+      expect.arrayContaining(['newest of day 2026-03-01', 'newest of month 2026-03', 'newest complete']),
+    );
     // Seven days, the Sundays before them, the ends of the months.
     expect(names).toEqual(
-      ['0301', '0228', '0227', '0226', '0225', '0224', '0223', '0222', '0215', '0208', '0131'].map((d) => `full_backup_2026${d}_020000`),
+      ['0301', '0228', '0227', '0226', '0225', '0224', '0223', '0222', '0215', '0208', '0131'].map(
+        (d) => `full_backup_2026${d}_020000`,
+      ),
     );
     const expected = new Map([...files].filter(([name]) => names.includes(name)));
     expect(expected.size).toBe(names.length);
     await expectWhole(world, expected, world.another());
     const check = await world.must<CheckView>({ command: 'check', readData: true });
     expect(check).toMatchObject({ status: 'ok', unreferencedPacks: 0 });
-    expect((await world.engine.list()).items.find((b) => b.name === names[0])?.tiers).toEqual(['daily', 'weekly', 'monthly']);
+    expect((await world.engine.list()).items.find((b) => b.name === names[0])?.tiers).toEqual([
+      'daily',
+      'weekly',
+      'monthly',
+    ]);
   });
 
   it('lets safety backups expire after seven days, and never the newest complete one', async () => {
-    const { world, clock } = await timeWorld({ daily: 1, weekly: 0, monthly: 0 });
-    await using _world = world;
+    const made = await timeWorld({ daily: 1, weekly: 0, monthly: 0 });
+    await using world = made.world;
+    const { clock } = made;
     await world.create('one');
     await world.write('data/files/a.txt', 'changed\n');
     await clock.advance(1000);
@@ -81,8 +94,9 @@ describe('cleanup', () => {
   });
 
   it('keeps the newest that was fully verified, and what is dated in the future', async () => {
-    const { world, clock } = await timeWorld({ daily: 1, weekly: 0, monthly: 0 });
-    await using _world = world;
+    const made = await timeWorld({ daily: 1, weekly: 0, monthly: 0 });
+    await using world = made.world;
+    const { clock } = made;
     await world.create('verified');
     await world.must({ command: 'verify', name: 'verified', level: 'full' });
     await clock.advance(2 * DAY);
@@ -97,8 +111,9 @@ describe('cleanup', () => {
   });
 
   it('deletes nothing while a manifest cannot be read, and says so', async () => {
-    const { world, disk, clock } = await timeWorld({ daily: 1, weekly: 0, monthly: 0 });
-    await using _world = world;
+    const made = await timeWorld({ daily: 1, weekly: 0, monthly: 0 });
+    await using world = made.world;
+    const { disk, clock } = made;
     for (const name of ['one', 'two', 'three']) {
       await world.create(name);
       await clock.advance(1000);
@@ -110,7 +125,11 @@ describe('cleanup', () => {
     for (const dryRun of [true, false]) {
       const ended = await world.run({ command: 'cleanup', dryRun }, { engine });
       expect(ended.status).toBe('partial');
-      expect(ended.result).toMatchObject({ deleted: [], freedBytes: 0, blocked: expect.stringContaining('manifest') as string });
+      expect(ended.result).toMatchObject({
+        deleted: [],
+        freedBytes: 0,
+        blocked: expect.stringContaining('manifest') as string,
+      });
     }
     expect(await contentsOf(disk)).toEqual(before);
     await flip(disk, 'two.json');
@@ -120,8 +139,9 @@ describe('cleanup', () => {
   });
 
   it('frees no space while a backup lacks a pack, for what it needs is unknown', async () => {
-    const { world, disk, clock } = await timeWorld({ daily: 1, weekly: 0, monthly: 0 });
-    await using _world = world;
+    const made = await timeWorld({ daily: 1, weekly: 0, monthly: 0 });
+    await using world = made.world;
+    const { disk, clock } = made;
     await world.create('one');
     await clock.advance(DAY);
     await world.write('data/files/a.txt', noise('a', 3000));
@@ -134,23 +154,28 @@ describe('cleanup', () => {
     if (ended.status === 'partial') {
       expect((ended.result as CleanupResult).blocked).toContain('No space is freed');
       expect(await keysBelow(disk, 'files/')).toEqual(packs);
-    } else expect((await world.must<CheckView>({ command: 'check', readData: true }, world.another())).status).toBe('ok');
+    } else
+      expect((await world.must<CheckView>({ command: 'check', readData: true }, world.another())).status).toBe('ok');
   });
 
   it('that is cancelled between two deletions leaves a whole repository', async () => {
-    const { world, clock } = await timeWorld({ daily: 1, weekly: 0, monthly: 0 });
-    await using _world = world;
+    const made = await timeWorld({ daily: 1, weekly: 0, monthly: 0 });
+    await using world = made.world;
+    const { clock } = made;
     for (let i = 0; i < 5; i++) {
       await world.write('data/files/a.txt', noise(`v${i}`, 2000));
       await world.create(`b${i}`);
       await clock.advance(60_000);
     }
     const files = await liveFiles(world);
-    const ended = await world.run({ command: 'cleanup' }, {
-      during: (run, event) => {
-        if (event.type === 'progress' && event.progress.phase === 'plan') run.cancel('enough');
+    const ended = await world.run(
+      { command: 'cleanup' },
+      {
+        during: (run, event) => {
+          if (event.type === 'progress' && event.progress.phase === 'plan') run.cancel('enough');
+        },
       },
-    });
+    );
     expect(ended.status).toBe('cancelled');
     await expectWhole(world, new Map([['b4', files]]));
     await world.must({ command: 'cleanup' });
@@ -158,8 +183,8 @@ describe('cleanup', () => {
   });
 
   it('waits its turn: it is refused while a create holds the repository', async () => {
-    const { world } = await timeWorld();
-    await using _world = world;
+    const made = await timeWorld();
+    await using world = made.world;
     await world.create('one');
     let during: Promise<unknown> = Promise.resolve();
     await world.run(create, {
@@ -178,8 +203,9 @@ describe('cleanup', () => {
 
 describe('delete', () => {
   it('removes one backup and what only it needs; a second time it is not found', async () => {
-    const { world, disk, clock } = await timeWorld();
-    await using _world = world;
+    const made = await timeWorld();
+    await using world = made.world;
+    const { disk, clock } = made;
     await world.create('one');
     const files = await liveFiles(world);
     await world.write('data/files/only-in-two.bin', noise('two', 8000));
@@ -194,16 +220,26 @@ describe('delete', () => {
     expect(result.freedBytes).toBeGreaterThan(8000);
     expect(await keysBelow(disk, 'notes/')).toEqual([]);
     expect((await world.engine.list()).items.map((b) => b.name)).toEqual(['three', 'one']);
-    await expectWhole(world, new Map([['one', files], ['three', files]]));
-    expect(await world.run({ command: 'delete', name: 'two' })).toMatchObject({ status: 'failed', error: { code: 'BACKUP_NOT_FOUND' } });
+    await expectWhole(
+      world,
+      new Map([
+        ['one', files],
+        ['three', files],
+      ]),
+    );
+    expect(await world.run({ command: 'delete', name: 'two' })).toMatchObject({
+      status: 'failed',
+      error: { code: 'BACKUP_NOT_FOUND' },
+    });
     // The name is free again.
     const again = (await world.must({ ...create, name: 'two' })) satisfies CreateResult;
     expect(again.backup.name).toBe('two');
   });
 
   it('also removes a backup whose manifest is damaged, after which cleanup works again', async () => {
-    const { world, disk } = await timeWorld();
-    await using _world = world;
+    const made = await timeWorld();
+    await using world = made.world;
+    const { disk } = made;
     await world.create('one');
     await world.create('two');
     await flip(disk, 'two.json');

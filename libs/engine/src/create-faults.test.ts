@@ -8,7 +8,8 @@ import { noise, World } from './testing/world.ts';
 import type { Command } from './types.ts';
 
 const NEW: Command = { command: 'create', name: 'new', trigger: 'manual' };
-const noSpace = (): BackupError => new BackupError('NO_SPACE', 'No space left on the device', { hint: 'Free some space.' });
+const noSpace = (): BackupError =>
+  new BackupError('NO_SPACE', 'No space left on the device', { hint: 'Free some space.' });
 
 /** A repository with one backup, and an application that has changed since. */
 let world: World;
@@ -72,7 +73,9 @@ describe('a create whose storage fails', () => {
   });
 
   it('at the n-th put although it was done, for every n', async () => {
-    expect(await withEach({ operations: ['put'], when: 'after' }, ['IO_ERROR', 'REPOSITORY_NOT_WRITABLE'])).toBeGreaterThan(5);
+    expect(
+      await withEach({ operations: ['put'], when: 'after' }, ['IO_ERROR', 'REPOSITORY_NOT_WRITABLE']),
+    ).toBeGreaterThan(5);
   });
 
   it('at the n-th read, listing or deletion, for every n', async () => {
@@ -88,7 +91,8 @@ describe('a create whose storage fails', () => {
       const storage = new CrashStorage({ from: before, crashAt, outcome });
       const ended = await world.run(NEW, { engine: world.another({ storage }) });
       const disk = storage.survivors();
-      if (ended.status === 'succeeded') expect((await world.another({ storage: disk }).list()).items.map((b) => b.name)).toContain('new');
+      if (ended.status === 'succeeded')
+        expect((await world.another({ storage: disk }).list()).items.map((b) => b.name)).toContain('new');
       // The process that held the lease is this one and lives on; after a power cut it would be known to be dead.
       for (const key of await keysBelow(disk, 'locks/')) await disk.delete(key);
       await expectRecovered(disk);
@@ -113,11 +117,14 @@ describe('a full disk', () => {
 
 describe('a read-only repository', () => {
   it('restores, verifies and checks; create says that it is not writable', async () => {
-    const refused = (): BackupError => new BackupError('REPOSITORY_NOT_WRITABLE', 'Backup directory not writable: /mnt');
+    const refused = (): BackupError =>
+      new BackupError('REPOSITORY_NOT_WRITABLE', 'Backup directory not writable: /mnt');
     const storage = withFaults(before.clone(), { at: 1, mode: 'from', operations: ['put', 'delete'], error: refused });
     const engine = world.another({ storage });
     await expectWhole(world, new Map([['old', old]]), engine);
-    expect(await world.run({ command: 'verify', name: 'old', level: 'full' }, { engine })).toMatchObject({ status: 'succeeded' });
+    expect(await world.run({ command: 'verify', name: 'old', level: 'full' }, { engine })).toMatchObject({
+      status: 'succeeded',
+    });
     const ended = await world.run(NEW, { engine });
     expect(ended).toMatchObject({ status: 'failed', error: { code: 'REPOSITORY_NOT_WRITABLE' } });
     expect(ended.error?.message).toContain('Backup directory not writable');

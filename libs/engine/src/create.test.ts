@@ -18,7 +18,8 @@ async function corruptDatabase(world: World): Promise<void> {
   await file.close();
 }
 
-const manyRows = 'INSERT INTO items (name) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000) SELECT printf(\'row %d\', i) FROM n';
+const manyRows =
+  "INSERT INTO items (name) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000) SELECT printf('row %d', i) FROM n";
 
 describe('a component that fails', () => {
   it('makes the backup partial: its error is recorded, the others are kept', async () => {
@@ -29,16 +30,27 @@ describe('a component that fails', () => {
     expect(ended.status).toBe('partial');
     const { backup } = ended.result as CreateResult;
     expect(backup).toMatchObject({ status: 'partial', error: { code: 'DATABASE_BACKUP_FAILED' } });
-    expect(backup.components['database:main']).toMatchObject({ status: 'failed', files: 0, error: { code: 'DATABASE_BACKUP_FAILED' } });
+    expect(backup.components['database:main']).toMatchObject({
+      status: 'failed',
+      files: 0,
+      error: { code: 'DATABASE_BACKUP_FAILED' },
+    });
     expect(backup.components['database:main']?.error?.message).toMatch(/^Database backup failed/);
     expect(backup.components['database:main']?.error?.hint).toBeTruthy();
     expect(backup.components['files']).toMatchObject({ status: 'complete' });
-    expect(ended.events.find((e) => e.type === 'component.finished' && e.component === 'database:main')).toMatchObject({ status: 'failed' });
+    expect(ended.events.find((e) => e.type === 'component.finished' && e.component === 'database:main')).toMatchObject({
+      status: 'failed',
+    });
     await expectWhole(world, new Map([['half', await liveFiles(world)]]));
     const { kept } = await world.must<CleanupResult>({ command: 'cleanup', dryRun: true });
     expect(kept.find((k) => k.name === 'good')?.reasons).toContain('newest complete');
     // All of them but the failed one come back; the failed one by its name is refused.
-    const asked = await world.run({ command: 'restore', name: 'half', components: ['database'], target: world.join('out') });
+    const asked = await world.run({
+      command: 'restore',
+      name: 'half',
+      components: ['database'],
+      target: world.join('out'),
+    });
     expect(asked).toMatchObject({ status: 'failed', error: { code: 'COMPONENT_FAILED' } });
     await expectNoScratch(world);
   });
@@ -57,7 +69,11 @@ describe('a component that fails', () => {
 
   it('a corrupt database is kept and flagged, is partial, and does not displace the last good one', async () => {
     const clock = new SimulatedClock({ autoAdvance: true });
-    await using world = await World.create({ kinds: ['database'], clock, config: { retention: { daily: 1, weekly: 0, monthly: 0 } } });
+    await using world = await World.create({
+      kinds: ['database'],
+      clock,
+      config: { retention: { daily: 1, weekly: 0, monthly: 0 } },
+    });
     world.sql(manyRows);
     await world.create('good');
     const rows = world.rows();
@@ -66,7 +82,10 @@ describe('a component that fails', () => {
     const ended = await world.run({ ...create, name: 'bad' });
     expect(ended.status).toBe('partial');
     const { backup } = ended.result as CreateResult;
-    expect(backup).toMatchObject({ status: 'partial', components: { 'database:main': { status: 'complete', facts: { corrupt: true } } } });
+    expect(backup).toMatchObject({
+      status: 'partial',
+      components: { 'database:main': { status: 'complete', facts: { corrupt: true } } },
+    });
     await clock.advance(30 * 86_400_000);
     const cleaned = await world.must<CleanupResult>({ command: 'cleanup' });
     expect(cleaned.deleted.map((d) => d.name)).toEqual(['bad']);
@@ -82,7 +101,12 @@ describe('a component that fails', () => {
     const incomplete = world.another({
       config: {
         components: [
-          { instance: 'files', type: 'files', driver: 'directory', config: { include: ['./data/files/link', './data/files/sub'] } },
+          {
+            instance: 'files',
+            type: 'files',
+            driver: 'directory',
+            config: { include: ['./data/files/link', './data/files/sub'] },
+          },
         ],
       },
     });
@@ -104,12 +128,15 @@ describe('a component that fails', () => {
 });
 
 describe('names', () => {
-  it.each(['', '../x', '.hidden', 'a/b', 'x'.repeat(300), 'repository', 'Keys', 'recover.mjs', 'a b', 'ą'])('refuses %j before anything is written', async (name) => {
-    await using world = await World.create();
-    const ended = await world.run({ ...create, name });
-    expect(ended).toMatchObject({ status: 'failed', error: { code: 'NAME_INVALID' } });
-    expect(await readdir(world.path)).toEqual(['data']);
-  });
+  it.each(['', '../x', '.hidden', 'a/b', 'x'.repeat(300), 'repository', 'Keys', 'recover.mjs', 'a b', 'ą'])(
+    'refuses %j before anything is written',
+    async (name) => {
+      await using world = await World.create();
+      const ended = await world.run({ ...create, name });
+      expect(ended).toMatchObject({ status: 'failed', error: { code: 'NAME_INVALID' } });
+      expect(await readdir(world.path)).toEqual(['data']);
+    },
+  );
 
   it('refuses a name that exists in another case, and one whose backup is only half there', async () => {
     const storage = new MemoryStorage();
@@ -128,14 +155,21 @@ describe('names', () => {
     await using world = await World.create({ clock, storage: new MemoryStorage() });
     const names: string[] = [];
     for (let i = 0; i < 3; i++) names.push((await world.must(create)).backup.name);
-    expect(names).toEqual(['full_backup_20261123_040000', 'full_backup_20261123_040000_2', 'full_backup_20261123_040000_3']);
+    expect(names).toEqual([
+      'full_backup_20261123_040000',
+      'full_backup_20261123_040000_2',
+      'full_backup_20261123_040000_3',
+    ]);
   });
 
   it('two processes at once make two backups, also with the default name', async () => {
     const clock = new SimulatedClock({ autoAdvance: true });
     await using world = await World.create({ clock, storage: new MemoryStorage() });
     await world.create('first');
-    const ended = await Promise.all([world.run(create, { engine: world.another() }), world.run(create, { engine: world.another() })]);
+    const ended = await Promise.all([
+      world.run(create, { engine: world.another() }),
+      world.run(create, { engine: world.another() }),
+    ]);
     const done = ended.filter((e) => e.status === 'succeeded').map((e) => (e.result as CreateResult).backup.name);
     expect(ended.map((e) => e.error?.code ?? 'ok').sort()).toEqual(['ok', 'ok']);
     expect(new Set(done).size).toBe(2);
@@ -172,7 +206,11 @@ describe('the repository', () => {
     await world.create('one');
     const before = await contentsOf(storage);
     const engine = world.another({ keys });
-    for (const command of [create, { command: 'cleanup' }, { command: 'verify', name: 'one', level: 'full' }] as const) {
+    for (const command of [
+      create,
+      { command: 'cleanup' },
+      { command: 'verify', name: 'one', level: 'full' },
+    ] as const) {
       expect(await world.run(command, { engine })).toMatchObject({ status: 'failed', error: { code } });
     }
     expect(await contentsOf(storage)).toEqual(before);
@@ -186,7 +224,10 @@ describe('the repository', () => {
     expect(named).toMatchObject({ status: 'failed', error: { code: 'CONFIG_INVALID' } });
     await world.must({ ...create, name: 'two' }, world.another({ keys: keysOf(SECRET) }));
     const storage = new MemoryStorage();
-    const fresh = await world.run({ ...create, encryption: false }, { engine: world.another({ storage, keys: keysOf(SECRET, true) }) });
+    const fresh = await world.run(
+      { ...create, encryption: false },
+      { engine: world.another({ storage, keys: keysOf(SECRET, true) }) },
+    );
     expect(fresh).toMatchObject({ status: 'failed', error: { code: 'CONFIG_INVALID' } });
     expect(await keysBelow(storage, '')).toEqual([]);
   });
@@ -201,13 +242,24 @@ describe('the repository', () => {
     }
     const before = await contentsOf(storage);
     const engine = world.another();
-    for (const command of [create, { command: 'cleanup' }, { command: 'restore', name: 'one', target: world.join('x') }] as const) {
-      expect(await world.run(command, { engine })).toMatchObject({ status: 'failed', error: { code: 'FORMAT_TOO_NEW' } });
+    for (const command of [
+      create,
+      { command: 'cleanup' },
+      { command: 'restore', name: 'one', target: world.join('x') },
+    ] as const) {
+      expect(await world.run(command, { engine })).toMatchObject({
+        status: 'failed',
+        error: { code: 'FORMAT_TOO_NEW' },
+      });
     }
     expect(await contentsOf(storage)).toEqual(before);
   });
 
-  it.each([['a file', 'holiday.jpg'], ['only a directory', 'photos/holiday.jpg'], ['a hidden file', '.git']])('is never made in a foreign directory that holds %s', async (_words, path) => {
+  it.each([
+    ['a file', 'holiday.jpg'],
+    ['only a directory', 'photos/holiday.jpg'],
+    ['a hidden file', '.git'],
+  ])('is never made in a foreign directory that holds %s', async (_words, path) => {
     await using world = await World.create({ encryption: true, keys: keysOf(undefined) });
     await world.write(`backups/${path}`, 'mine');
     const before = await readdir(world.join('backups'), { recursive: true });
@@ -290,23 +342,29 @@ describe('what create verifies', () => {
 });
 
 describe('a create that is cancelled', () => {
-  it.each(['component.started', 'component.finished', 'progress'])('at %s records nothing and leaves nothing', async (moment) => {
-    await using world = await World.create({ kinds: ['database', 'files'] });
-    await world.create('old');
-    const engine = world.another();
-    const ended = await world.run({ ...create, name: 'new' }, {
-      engine,
-      during: (run, event) => {
-        if (event.type === moment) run.cancel('the operator changed their mind');
-      },
-    });
-    expect(ended).toMatchObject({ status: 'cancelled', error: { code: 'CANCELLED' } });
-    expect((await world.engine.list()).items.map((b) => b.name)).toEqual(['old']);
-    await expectNoScratch(world);
-    expect(await readdir(world.join('backups/locks'))).toEqual([]);
-    expect(await world.run({ ...create, name: 'new' }, { engine })).toMatchObject({ status: 'succeeded' });
-    await expectWhole(world, new Map([['new', await liveFiles(world)]]), world.another());
-  });
+  it.each(['component.started', 'component.finished', 'progress'])(
+    'at %s records nothing and leaves nothing',
+    async (moment) => {
+      await using world = await World.create({ kinds: ['database', 'files'] });
+      await world.create('old');
+      const engine = world.another();
+      const ended = await world.run(
+        { ...create, name: 'new' },
+        {
+          engine,
+          during: (run, event) => {
+            if (event.type === moment) run.cancel('the operator changed their mind');
+          },
+        },
+      );
+      expect(ended).toMatchObject({ status: 'cancelled', error: { code: 'CANCELLED' } });
+      expect((await world.engine.list()).items.map((b) => b.name)).toEqual(['old']);
+      await expectNoScratch(world);
+      expect(await readdir(world.join('backups/locks'))).toEqual([]);
+      expect(await world.run({ ...create, name: 'new' }, { engine })).toMatchObject({ status: 'succeeded' });
+      await expectWhole(world, new Map([['new', await liveFiles(world)]]), world.another());
+    },
+  );
 });
 
 describe('incremental', () => {

@@ -1,7 +1,6 @@
 import { toBackupError } from '@foodsave-backup/kernel';
-import { Repository } from '@foodsave-backup/repository';
 import { allBackups } from './queries.ts';
-import { openRepository } from './opened.ts';
+import { openRepository, whatIsThere } from './opened.ts';
 import type { BackupView, EngineDeps, HealthIndicator, HealthView } from './types.ts';
 
 const FREE_LOW_BYTES = 64 * 1024 * 1024;
@@ -18,16 +17,14 @@ export async function health(deps: EngineDeps): Promise<HealthView> {
       indicators[name] = { status: 'down', message, code, ...(hint === undefined ? {} : { hint }) };
     }
   };
-  const found = await Repository.probe(deps.storage).catch(() => 'foreign' as const);
+  const found = await whatIsThere(deps).catch(() => 'foreign' as const);
   await add('repository', () => repositoryIndicator(deps, found));
   await add('space', () => spaceIndicator(deps));
   if (found === 'repository') {
-    let backups: BackupView[] = [];
-    await add('lastBackup', async () => {
-      backups = await allBackups(deps, await openRepository(deps));
-      return lastBackupIndicator(deps, backups);
-    });
-    await add('verification', () => Promise.resolve(verificationIndicator(backups)));
+    let backups: BackupView[] | undefined;
+    const look = async (): Promise<BackupView[]> => (backups ??= await allBackups(deps, await openRepository(deps)));
+    await add('lastBackup', async () => lastBackupIndicator(deps, await look()));
+    await add('verification', async () => verificationIndicator(await look()));
   } else {
     indicators['lastBackup'] = { status: 'up', message: 'No backup yet, and none is overdue', backups: 0 };
     indicators['verification'] = { status: 'up', message: 'Nothing to verify yet' };
@@ -38,7 +35,8 @@ export async function health(deps: EngineDeps): Promise<HealthView> {
 
 async function repositoryIndicator(deps: EngineDeps, found: string): Promise<HealthIndicator> {
   const { location } = deps.storage;
-  if (found === 'empty') return { status: 'up', message: `There is no repository at ${location} yet; the first backup makes it` };
+  if (found === 'empty')
+    return { status: 'up', message: `There is no repository at ${location} yet; the first backup makes it` };
   const repository = await openRepository(deps);
   await deps.storage.put(PROBE_KEY, Buffer.from('probe\n'));
   await deps.storage.delete(PROBE_KEY);
@@ -49,7 +47,11 @@ async function spaceIndicator(deps: EngineDeps): Promise<HealthIndicator> {
   const free = await deps.freeBytes();
   if (free === undefined) return { status: 'up', message: 'The medium does not tell how much space is left' };
   const low = free < FREE_LOW_BYTES;
-  return { status: low ? 'down' : 'up', message: low ? 'Almost no space is left' : 'There is space left', freeBytes: free };
+  return {
+    status: low ? 'down' : 'up',
+    message: low ? 'Almost no space is left' : 'There is space left',
+    freeBytes: free,
+  };
 }
 
 function lastBackupIndicator(deps: EngineDeps, backups: readonly BackupView[]): HealthIndicator {
@@ -57,7 +59,14 @@ function lastBackupIndicator(deps: EngineDeps, backups: readonly BackupView[]): 
   const newest = backups.find((b) => b.status === 'complete' && b.trigger !== 'safety');
   const base = { backups: backups.length, damaged: damaged.length };
   if (damaged.length > 0) {
-    return { status: 'down', message: `${damaged.length} damaged: ${damaged.slice(0, 3).map((b) => b.name).join(', ')}`, ...base };
+    return {
+      status: 'down',
+      message: `${damaged.length} damaged: ${damaged
+        .slice(0, 3)
+        .map((b) => b.name)
+        .join(', ')}`,
+      ...base,
+    };
   }
   if (newest === undefined) {
     return backups.length === 0
@@ -65,7 +74,14 @@ function lastBackupIndicator(deps: EngineDeps, backups: readonly BackupView[]): 
       : { status: 'down', message: 'There is no complete backup', ...base };
   }
   const ageSeconds = Math.max(0, Math.round((deps.clock.now() - Date.parse(newest.createdAt)) / 1000));
-  return { status: 'up', message: `The newest complete backup is ${newest.name}`, name: newest.name, at: newest.createdAt, ageSeconds, ...base };
+  return {
+    status: 'up',
+    message: `The newest complete backup is ${newest.name}`,
+    name: newest.name,
+    at: newest.createdAt,
+    ageSeconds,
+    ...base,
+  };
 }
 
 function verificationIndicator(backups: readonly BackupView[]): HealthIndicator {

@@ -113,6 +113,13 @@ describe('a process that is killed with SIGKILL', () => {
     }
     expect(killed).toBeGreaterThan(KILLS / 4);
     await world.create('next');
-    await expectWhole(world, new Map([['kept', kept], ['next', kept]]), world.another());
+    await expectWhole(
+      world,
+      new Map([
+        ['kept', kept],
+        ['next', kept],
+      ]),
+      world.another(),
+    );
   });
 });

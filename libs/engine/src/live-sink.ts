@@ -6,9 +6,13 @@ import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob
 export async function openLiveSink(job: RestoreJob, instance: string): Promise<RestoreSink> {
   const component = configured(job, instance);
   if (component === undefined) {
-    throw new BackupError('COMPONENT_UNKNOWN', `${instance} is in the backup but not in the configuration, so it has no live place`, {
-      hint: 'Restore it to a directory with --target, or add it to the configuration.',
-    });
+    throw new BackupError(
+      'COMPONENT_UNKNOWN',
+      `${instance} is in the backup but not in the configuration, so it has no live place`,
+      {
+        hint: 'Restore it to a directory with --target, or add it to the configuration.',
+      },
+    );
   }
   const stored = componentOf(job, instance);
   return component.openRestore({

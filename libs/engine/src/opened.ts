@@ -65,7 +65,11 @@ export async function whatIsThere(deps: EngineDeps): Promise<'repository' | 'emp
   return names.some((entry) => entry.isDirectory() && !OWN_FOLDERS.has(entry.name)) ? 'foreign' : 'empty';
 }
 
-function notEmpty(deps: EngineDeps, code: 'REPOSITORY_EXISTS' | 'REPOSITORY_NOT_FOUND', found: 'repository' | 'foreign'): BackupError {
+function notEmpty(
+  deps: EngineDeps,
+  code: 'REPOSITORY_EXISTS' | 'REPOSITORY_NOT_FOUND',
+  found: 'repository' | 'foreign',
+): BackupError {
   const what = found === 'repository' ? 'is a repository already' : 'is not empty and holds no repository';
   return new BackupError(code, `${deps.storage.location} ${what}`, {
     hint: 'Choose an empty directory, or check the path. Nothing was written there.',
@@ -124,9 +128,19 @@ export function openComponent(
   if (driver === undefined) {
     const known = deps.drivers.filter((d) => d.type === spec.type).map((d) => d.driver);
     throw new BackupError('CONFIG_INVALID', `components.${spec.instance}: unknown driver "${spec.driver}"`, {
-      hint: known.length === 0 ? `No driver of type "${spec.type}" is installed.` : `Known for ${spec.type}: ${known.join(', ')}.`,
+      hint:
+        known.length === 0
+          ? `No driver of type "${spec.type}" is installed.`
+          : `Known for ${spec.type}: ${known.join(', ')}.`,
     });
   }
-  const context: ComponentContext = { baseDir: deps.config.baseDir, scratchDir, clock: deps.clock, env: deps.env, encrypted, skipMissing };
+  const context: ComponentContext = {
+    baseDir: deps.config.baseDir,
+    scratchDir,
+    clock: deps.clock,
+    env: deps.env,
+    encrypted,
+    skipMissing,
+  };
   return driver.open(spec.instance, spec.config, context);
 }

@@ -10,7 +10,13 @@ async function history(count: number): Promise<{ world: World; disk: MemoryStora
   const disk = new MemoryStorage({ clock });
   const world = await World.create({ kinds: ['files', 'config'], clock, storage: disk });
   for (let i = 0; i < count; i++) {
-    await world.must({ command: 'create', name: `b${i}`, trigger: 'manual', tags: i % 2 === 0 ? ['even'] : [], ...(i === 1 ? { components: ['config'] } : {}) });
+    await world.must({
+      command: 'create',
+      name: `b${i}`,
+      trigger: 'manual',
+      tags: i % 2 === 0 ? ['even'] : [],
+      ...(i === 1 ? { components: ['config'] } : {}),
+    });
     await clock.advance(1000);
   }
   return { world, disk, clock };
@@ -20,8 +26,8 @@ const names = (items: readonly BackupView[]): string[] => items.map((b) => b.nam
 
 describe('the list', () => {
   it('is newest first, and its pages do not shift when backups are made or deleted meanwhile', async () => {
-    const { world } = await history(7);
-    await using _world = world;
+    const made = await history(7);
+    await using world = made.world;
     const first = await world.engine.list({ limit: 3 });
     expect(names(first.items)).toEqual(['b6', 'b5', 'b4']);
     expect(first.total).toBe(7);
@@ -61,8 +67,8 @@ describe('the list', () => {
   });
 
   it('filters by status, component, name and tag, and counts what it filters', async () => {
-    const { world } = await history(4);
-    await using _world = world;
+    const made = await history(4);
+    await using world = made.world;
     const of = async (query: object): Promise<string[]> => names((await world.engine.list(query)).items);
     expect(await of({ component: 'files' })).toEqual(['b3', 'b2', 'b0']);
     expect(await of({ component: 'config' })).toHaveLength(4);
@@ -74,15 +80,18 @@ describe('the list', () => {
     expect((await world.engine.list({ q: 'even', limit: 1 })).total).toBe(2);
   });
 
-  it.each(['nonsense', '', Buffer.from('[1,2]').toString('base64url'), Buffer.from('{}').toString('base64url')])('refuses the cursor %j', async (cursor) => {
-    await using world = await World.create({ storage: new MemoryStorage() });
-    await world.create('one');
-    await expect(world.engine.list({ cursor })).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
-  });
+  it.each(['nonsense', '', Buffer.from('[1,2]').toString('base64url'), Buffer.from('{}').toString('base64url')])(
+    'refuses the cursor %j',
+    async (cursor) => {
+      await using world = await World.create({ storage: new MemoryStorage() });
+      await world.create('one');
+      await expect(world.engine.list({ cursor })).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
+    },
+  );
 
   it('takes limits out of range for the nearest that it knows', async () => {
-    const { world } = await history(3);
-    await using _world = world;
+    const made = await history(3);
+    await using world = made.world;
     expect((await world.engine.list({ limit: 0 })).items).toHaveLength(1);
     expect((await world.engine.list({ limit: -5 })).items).toHaveLength(1);
     expect((await world.engine.list({ limit: 1e9 })).items).toHaveLength(3);
@@ -91,7 +100,10 @@ describe('the list', () => {
 
 describe('the tree', () => {
   it('shows the directories of all components together, and each by itself', async () => {
-    await using world = await World.create({ kinds: ['files', 'config', 'vector_store'], storage: new MemoryStorage() });
+    await using world = await World.create({
+      kinds: ['files', 'config', 'vector_store'],
+      storage: new MemoryStorage(),
+    });
     await world.create('one');
     const paths = async (path: string, component?: string): Promise<string[]> =>
       (await world.engine.tree('one', path, component)).entries.map((e) => e.path);
@@ -99,11 +111,24 @@ describe('the tree', () => {
     expect(await paths('data')).toEqual(['data/config', 'data/files', 'data/vectors']);
     expect(await paths('/data/')).toEqual(await paths('data'));
     expect(await paths('data', 'config')).toEqual(['data/config']);
-    expect(await paths('data/files')).toEqual(['data/files/a.txt', 'data/files/empty', 'data/files/link', 'data/files/sub']);
+    expect(await paths('data/files')).toEqual([
+      'data/files/a.txt',
+      'data/files/empty',
+      'data/files/link',
+      'data/files/sub',
+    ]);
     const { entries } = await world.engine.tree('one', 'data/files');
     expect(entries.find((e) => e.path.endsWith('link'))).toMatchObject({ type: 'symlink', linkTarget: 'a.txt' });
-    expect(entries.find((e) => e.path.endsWith('a.txt'))).toMatchObject({ type: 'file', sizeBytes: 6, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string });
-    expect(entries.find((e) => e.path.endsWith('sub'))).toMatchObject({ type: 'directory', sizeBytes: 20_005, files: 2 });
+    expect(entries.find((e) => e.path.endsWith('a.txt'))).toMatchObject({
+      type: 'file',
+      sizeBytes: 6,
+      sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
+    });
+    expect(entries.find((e) => e.path.endsWith('sub'))).toMatchObject({
+      type: 'directory',
+      sizeBytes: 20_005,
+      files: 2,
+    });
     const [top] = (await world.engine.tree('one', '')).entries;
     const { sizeBytes } = await world.engine.show('one');
     expect(top).toMatchObject({ type: 'directory', sizeBytes });
@@ -118,14 +143,22 @@ describe('the tree', () => {
 
 describe('stats', () => {
   it('count what there is, by component and by folder', async () => {
-    const { world, disk } = await history(3);
-    await using _world = world;
+    const made = await history(3);
+    await using world = made.world;
+    const { disk } = made;
     await world.write('data/files/more.bin', noise('more', 7000));
     const { backup } = await world.create('grown');
     const stats = await world.engine.stats();
     let stored = 0;
     for (const folder of ['files/', 'config/', 'meta/']) for await (const { size } of disk.list(folder)) stored += size;
-    expect(stats).toMatchObject({ backups: 4, complete: 4, partial: 0, damaged: 0, storedBytes: stored, newest: backup.createdAt });
+    expect(stats).toMatchObject({
+      backups: 4,
+      complete: 4,
+      partial: 0,
+      damaged: 0,
+      storedBytes: stored,
+      newest: backup.createdAt,
+    });
     const { items } = await world.engine.list();
     expect(stats.logicalBytes).toBe(items.reduce((sum, b) => sum + b.sizeBytes, 0));
     expect(stats.dedupRatio).toBeCloseTo(stats.logicalBytes / stored, 1);
@@ -139,7 +172,14 @@ describe('stats', () => {
   it('of a new repository are zero', async () => {
     await using world = await World.create({ storage: new MemoryStorage() });
     await world.must({ command: 'init' });
-    expect(await world.engine.stats()).toMatchObject({ backups: 0, logicalBytes: 0, storedBytes: 0, dedupRatio: 0, packs: 0, growth: [] });
+    expect(await world.engine.stats()).toMatchObject({
+      backups: 0,
+      logicalBytes: 0,
+      storedBytes: 0,
+      dedupRatio: 0,
+      packs: 0,
+      growth: [],
+    });
     expect(await world.engine.list()).toEqual({ items: [], total: 0 });
   });
 });

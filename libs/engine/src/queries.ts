@@ -5,7 +5,15 @@ import type { Repository } from '@foodsave-backup/repository';
 import { retentionPlan } from './cleanup.ts';
 import { pathToNames } from './names-path.ts';
 import { openRepository } from './opened.ts';
-import type { BackupPage, BackupView, EngineDeps, ListQuery, StatsView, TreeListing, TreeListingEntry } from './types.ts';
+import type {
+  BackupPage,
+  BackupView,
+  EngineDeps,
+  ListQuery,
+  StatsView,
+  TreeListing,
+  TreeListingEntry,
+} from './types.ts';
 import { backupView } from './views.ts';
 
 const LIMIT_DEFAULT = 100;
@@ -28,8 +36,25 @@ function damagedView(name: string, reason: string): BackupView {
   const error = { code: 'MANIFEST_DAMAGED', message: `The manifest cannot be read: ${reason}`, hint };
   const unknown = new Date(0).toISOString();
   return {
-    ...{ name, id: '', status: 'damaged', createdAt: unknown, finishedAt: unknown, durationMs: 0, trigger: 'unknown', tags: [] },
-    ...{ sizeBytes: 0, storedBytes: 0, components: {}, verification: { level: 'none', status: 'damaged' }, hold: false, tiers: [], error },
+    ...{
+      name,
+      id: '',
+      status: 'damaged',
+      createdAt: unknown,
+      finishedAt: unknown,
+      durationMs: 0,
+      trigger: 'unknown',
+      tags: [],
+    },
+    ...{
+      sizeBytes: 0,
+      storedBytes: 0,
+      components: {},
+      verification: { level: 'none', status: 'damaged' },
+      hold: false,
+      tiers: [],
+      error,
+    },
   };
 }
 
@@ -40,8 +65,12 @@ export async function listBackups(deps: EngineDeps, query: ListQuery): Promise<B
     (backup) =>
       (query.status === undefined || backup.status === query.status) &&
       (query.component === undefined ||
-        Object.entries(backup.components).some(([instance, c]) => instance === query.component || c.type === query.component)) &&
-      (q === undefined || backup.name.toLowerCase().includes(q) || backup.tags.some((tag) => tag.toLowerCase().includes(q))),
+        Object.entries(backup.components).some(
+          ([instance, c]) => instance === query.component || c.type === query.component,
+        )) &&
+      (q === undefined ||
+        backup.name.toLowerCase().includes(q) ||
+        backup.tags.some((tag) => tag.toLowerCase().includes(q))),
   );
   const limit = Math.min(Math.max(1, query.limit ?? LIMIT_DEFAULT), LIMIT_MAX);
   const start = query.cursor === undefined ? 0 : afterCursor(matches, query.cursor);
@@ -64,7 +93,9 @@ function afterCursor(backups: readonly BackupView[], cursor: string): number {
     at = undefined;
   }
   if (!Array.isArray(at) || at.length !== 3 || !at.every((part) => typeof part === 'string')) {
-    throw new BackupError('VALIDATION_FAILED', 'The cursor is not one that a list gave', { hint: 'Leave it out to start at the newest backup.' });
+    throw new BackupError('VALIDATION_FAILED', 'The cursor is not one that a list gave', {
+      hint: 'Leave it out to start at the newest backup.',
+    });
   }
   const [createdAt, id, name] = at as [string, string, string];
   const next = backups.findIndex((b) => {
@@ -141,7 +172,8 @@ function listingEntry(path: string, entry: TreeEntry): TreeListingEntry {
     case 'file':
       return { ...base, type: 'file', sizeBytes: entry.size, sha256: entry.sha256.toString('hex') };
     case 'directory':
-      if (entry.implied === true) return { path, type: 'directory', sizeBytes: entry.bytes ?? 0, files: entry.files ?? 0 };
+      if (entry.implied === true)
+        return { path, type: 'directory', sizeBytes: entry.bytes ?? 0, files: entry.files ?? 0 };
       return { ...base, type: 'directory', sizeBytes: entry.bytes ?? 0, files: entry.files ?? 0 };
     case 'symlink':
       return { ...base, type: 'symlink', sizeBytes: 0, linkTarget: decodeName(entry.target) };
@@ -189,7 +221,9 @@ export async function stats(deps: EngineDeps): Promise<StatsView> {
     packs,
     ...(oldest === undefined ? {} : { oldest: oldest.createdAt }),
     ...(newest === undefined ? {} : { newest: newest.createdAt }),
-    growth: known.map((b) => ({ name: b.name, at: b.createdAt, storedBytes: b.storedBytes, sizeBytes: b.sizeBytes })).reverse(),
+    growth: known
+      .map((b) => ({ name: b.name, at: b.createdAt, storedBytes: b.storedBytes, sizeBytes: b.sizeBytes }))
+      .reverse(),
     byComponent,
     byFolder,
   };

@@ -11,7 +11,12 @@ import type { EngineDeps, RunContext } from './types.ts';
  * Finishes or undoes what a live restore that was killed has left half done, before anything reads or replaces live data: within
  * each component, then across them. The caller holds the lease `leaseId`, which no live restore can stand beside.
  */
-export async function recoverInterrupted(deps: EngineDeps, context: RunContext, repository: Repository, leaseId: string): Promise<void> {
+export async function recoverInterrupted(
+  deps: EngineDeps,
+  context: RunContext,
+  repository: Repository,
+  leaseId: string,
+): Promise<void> {
   for (const spec of deps.config.components) {
     let component: Component;
     try {
@@ -38,7 +43,11 @@ interface Unfinished {
 }
 
 /** All components old again, from the safety backup; all of them new where there was none. */
-async function settleRestore(deps: EngineDeps, context: RunContext, { repository, leaseId, record }: Unfinished): Promise<void> {
+async function settleRestore(
+  deps: EngineDeps,
+  context: RunContext,
+  { repository, leaseId, record }: Unfinished,
+): Promise<void> {
   const { safety, restored, paths } = record;
   const from = safety ?? restored;
   try {

@@ -95,7 +95,9 @@ export async function writeEntries(
     throwIfCancelled(context.signal);
     const { content } = entry;
     try {
-      await sink.write(content === undefined ? entry : { ...entry, content: () => progress.count(instance, entry.path, content()) });
+      await sink.write(
+        content === undefined ? entry : { ...entry, content: () => progress.count(instance, entry.path, content()) },
+      );
       if (entry.kind !== 'file') continue;
       progress.add(instance, entry.path, 0, 1);
       written.files++;

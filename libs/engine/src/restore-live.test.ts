@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readdir, stat, utimes } from 'node:fs/promises';
+import { readdir, rename, stat, utimes } from 'node:fs/promises';
 import Database from 'better-sqlite3';
 import type { ComponentDriver } from '@foodsave-backup/component';
 import { BackupError } from '@foodsave-backup/kernel';
@@ -18,15 +18,20 @@ const live = { command: 'restore', name: 'one' } as const;
 async function stateOf(world: World): Promise<Record<string, string>> {
   const tree = await treeOf(world.join('data'));
   const state = Object.fromEntries(Object.entries(tree).filter(([path]) => !path.startsWith('app.db')));
-  return world.kinds.includes('database') ? { ...state, rows: existsSync(world.join('data/app.db')) ? world.rows() : 'none' } : state;
+  return world.kinds.includes('database')
+    ? { ...state, rows: existsSync(world.join('data/app.db')) ? world.rows() : 'none' }
+    : state;
 }
 
 /** An application with a backup, then changed: a file other, one gone, one new, other rows. */
-async function changed(kinds: ('database' | 'files' | 'config' | 'vector_store')[]): Promise<{ world: World; then: Record<string, string>; now: Record<string, string> }> {
+async function changed(
+  kinds: ('database' | 'files' | 'config' | 'vector_store')[],
+): Promise<{ world: World; then: Record<string, string>; now: Record<string, string> }> {
   const world = await World.create({ kinds });
   await world.create('one');
   const then = await stateOf(world);
-  if (kinds.includes('database')) world.sql("DELETE FROM items WHERE name = 'milk'; INSERT INTO items (name) VALUES ('caviar')");
+  if (kinds.includes('database'))
+    world.sql("DELETE FROM items WHERE name = 'milk'; INSERT INTO items (name) VALUES ('caviar')");
   if (kinds.includes('files')) {
     await world.write('data/files/a.txt', 'overwritten\n');
     await world.remove('data/files/sub/deep');
@@ -53,7 +58,10 @@ function failing(type: string, before = 0): readonly ComponentDriver[] {
                   plan: sink.plan.bind(sink),
                   write: sink.write.bind(sink),
                   close: sink.close.bind(sink),
-                  commit: () => (++commits > before ? Promise.reject(new BackupError('RESTORE_FAILED', 'The file is in use')) : sink.commit()),
+                  commit: () =>
+                    ++commits > before
+                      ? Promise.reject(new BackupError('RESTORE_FAILED', 'The file is in use'))
+                      : sink.commit(),
                 };
               },
             });
@@ -64,8 +72,9 @@ function failing(type: string, before = 0): readonly ComponentDriver[] {
 
 describe('a restore into the live application', () => {
   it('does what its dry run said, keeps what is excluded, and can be undone, and the undo too', async () => {
-    const { world, then, now } = await changed(['database', 'files', 'config']);
-    await using _world = world;
+    const made = await changed(['database', 'files', 'config']);
+    await using world = made.world;
+    const { then, now } = made;
     const dry = await world.must<RestoreResult>({ ...live, dryRun: true });
     expect(await stateOf(world)).toEqual(now);
     expect(dry.undo).toBeUndefined();
@@ -83,7 +92,8 @@ describe('a restore into the live application', () => {
     const safety = await world.engine.show(done.undo ?? '');
     expect(safety).toMatchObject({ trigger: 'safety', status: 'complete', tags: ['before-restore:one'] });
     const again = await world.must<RestoreResult>({ ...live, dryRun: true });
-    for (const instance of ['files', 'config']) expect(again.plan?.[instance]?.counts).toMatchObject({ added: 0, replaced: 0, deleted: 0 });
+    for (const instance of ['files', 'config'])
+      expect(again.plan?.[instance]?.counts).toMatchObject({ added: 0, replaced: 0, deleted: 0 });
 
     const undone = await world.must<RestoreResult>({ command: 'undo' });
     expect(await stateOf(world)).toEqual(now);
@@ -95,8 +105,9 @@ describe('a restore into the live application', () => {
   });
 
   it('of one component or one path leaves everything else alone', async () => {
-    const { world, then, now } = await changed(['database', 'files']);
-    await using _world = world;
+    const made = await changed(['database', 'files']);
+    await using world = made.world;
+    const { then, now } = made;
     await world.must<RestoreResult>({ ...live, components: ['files'], paths: ['data/files/a.txt'] });
     expect(await stateOf(world)).toEqual({ ...now, 'files/a.txt': then['files/a.txt'] });
     await world.must<RestoreResult>({ ...live, components: ['database'] });
@@ -107,36 +118,51 @@ describe('a restore into the live application', () => {
     expect(unknown).toMatchObject({ status: 'failed', error: { code: 'PATH_NOT_FOUND' } });
   });
 
-  it.each(['this', 'another'] as const)('with the database open in %s process: every connection sees the restored rows', async (where) => {
-    const { world, then, now } = await changed(['database']);
-    await using _world = world;
-    const path = world.join('data/app.db');
-    const script = `const D = require('better-sqlite3'); const db = new D(process.argv[1]); db.prepare('SELECT * FROM items').all(); console.log('open'); process.stdin.on('data', () => { console.log(db.prepare('SELECT id, name FROM items ORDER BY id').raw().all().map(String).join()); process.exit(); });`;
-    const db = where === 'this' ? new Database(path) : undefined;
-    const child = where === 'another' ? spawn(process.execPath, ['-e', script, path], { cwd: import.meta.dirname, stdio: ['pipe', 'pipe', 'inherit'] }) : undefined;
-    try {
-      db?.prepare('SELECT * FROM items').all();
-      if (child !== undefined) await once(child.stdout, 'data');
-      await world.must(live);
-      const rows = (of: string): string => (JSON.parse(of) as unknown[][]).map(String).join();
-      if (db !== undefined) expect(db.prepare('SELECT id, name FROM items ORDER BY id').raw().all().map(String).join()).toBe(rows(then['rows'] ?? ''));
-      if (child !== undefined) {
-        child.stdin.write('go\n');
-        const [text] = (await once(child.stdout, 'data')) as [Buffer];
-        expect(text.toString().trim()).toBe(rows(then['rows'] ?? ''));
+  it.each(['this', 'another'] as const)(
+    'with the database open in %s process: every connection sees the restored rows',
+    async (where) => {
+      const made = await changed(['database']);
+      await using world = made.world;
+      const { then, now } = made;
+      const path = world.join('data/app.db');
+      const script = `const D = require('better-sqlite3'); const db = new D(process.argv[1]); db.prepare('SELECT * FROM items').all(); console.log('open'); process.stdin.on('data', () => { console.log(db.prepare('SELECT id, name FROM items ORDER BY id').raw().all().map(String).join()); process.exit(); });`;
+      const db = where === 'this' ? new Database(path) : undefined;
+      const child =
+        where === 'another'
+          ? spawn(process.execPath, ['-e', script, path], {
+              cwd: import.meta.dirname,
+              stdio: ['pipe', 'pipe', 'inherit'],
+            })
+          : undefined;
+      try {
+        db?.prepare('SELECT * FROM items').all();
+        if (child !== undefined) await once(child.stdout, 'data');
+        await world.must(live);
+        const rows = (of: string): string => (JSON.parse(of) as unknown[][]).map(String).join();
+        if (db !== undefined)
+          expect(db.prepare('SELECT id, name FROM items ORDER BY id').raw().all().map(String).join()).toBe(
+            rows(then['rows'] ?? ''),
+          );
+        if (child !== undefined) {
+          child.stdin.write('go\n');
+          const [text] = (await once(child.stdout, 'data')) as [Buffer];
+          expect(text.toString().trim()).toBe(rows(then['rows'] ?? ''));
+        }
+        await world.must({ command: 'undo' });
+        if (db !== undefined)
+          expect(db.prepare('SELECT count(*) FROM items WHERE name = ?').pluck().get('caviar')).toBe(1);
+      } finally {
+        db?.close();
+        child?.kill('SIGKILL');
       }
-      await world.must({ command: 'undo' });
-      if (db !== undefined) expect(db.prepare('SELECT count(*) FROM items WHERE name = ?').pluck().get('caviar')).toBe(1);
-    } finally {
-      db?.close();
-      child?.kill('SIGKILL');
-    }
-    expect((await stateOf(world))['rows']).toBe(now['rows']);
-  });
+      expect((await stateOf(world))['rows']).toBe(now['rows']);
+    },
+  );
 
   it('from a damaged pack touches nothing', async () => {
-    const { world, now } = await changed(['database', 'files']);
-    await using _world = world;
+    const made = await changed(['database', 'files']);
+    await using world = made.world;
+    const { now } = made;
     const storage = createLocalStorage(world.join('backups'));
     const packs = await Promise.all(['files/', 'database/', 'meta/'].map((folder) => keysBelow(storage, folder)));
     expect(packs.flat()).toHaveLength(3);
@@ -153,8 +179,9 @@ describe('a restore into the live application', () => {
   });
 
   it('without the whole application brings it back, and needs no safety backup', async () => {
-    const { world, then } = await changed(['database', 'files', 'config']);
-    await using _world = world;
+    const made = await changed(['database', 'files', 'config']);
+    await using world = made.world;
+    const { then } = made;
     await world.remove('data');
     const ended = await world.run(live);
     expect(ended.status).toBe('succeeded');
@@ -167,8 +194,9 @@ describe('a restore into the live application', () => {
   });
 
   it('without one of its parts saves what is left', async () => {
-    const { world, then } = await changed(['database', 'files']);
-    await using _world = world;
+    const made = await changed(['database', 'files']);
+    await using world = made.world;
+    const { then } = made;
     await world.remove('data/app.db');
     await world.remove('data/app.db-wal');
     await world.remove('data/app.db-shm');
@@ -178,8 +206,9 @@ describe('a restore into the live application', () => {
   });
 
   it('whose safety backup fails changes nothing, unless it is told to go on without one', async () => {
-    const { world, then, now } = await changed(['files']);
-    await using _world = world;
+    const made = await changed(['files']);
+    await using world = made.world;
+    const { then, now } = made;
     const drivers = DRIVERS.map((driver): ComponentDriver => ({
       ...driver,
       open: (...args) => {
@@ -204,8 +233,9 @@ describe('a restore into the live application', () => {
     ['files', ['database', 'files']],
     ['config', ['files', 'config']],
   ] as const)('whose commit of %s fails leaves everything as it was (%j)', async (type, kinds) => {
-    const { world, now } = await changed([...kinds]);
-    await using _world = world;
+    const made = await changed([...kinds]);
+    await using world = made.world;
+    const { now } = made;
     const ended = await world.run(live, { engine: world.another({ drivers: failing(type) }) });
     expect(ended).toMatchObject({ status: 'failed', error: { code: 'RESTORE_FAILED' } });
     expect(ended.error?.message).toContain('The file is in use');
@@ -216,9 +246,12 @@ describe('a restore into the live application', () => {
   });
 
   it('whose rollback fails too says that undo is needed, and undo does it', async () => {
-    const { world, now } = await changed(['files', 'config']);
-    await using _world = world;
-    const twice = failing('files', 1).map((driver) => failing('config').find((d) => d.type === 'config' && driver.type === 'config') ?? driver);
+    const made = await changed(['files', 'config']);
+    await using world = made.world;
+    const { now } = made;
+    const twice = failing('files', 1).map(
+      (driver) => failing('config').find((d) => d.type === 'config' && driver.type === 'config') ?? driver,
+    );
     const ended = await world.run(live, { engine: world.another({ drivers: twice }) });
     expect(ended.status).toBe('failed');
     expect(ended.error?.message).toContain('run "undo"');
@@ -226,21 +259,31 @@ describe('a restore into the live application', () => {
     expect(await stateOf(world)).toEqual(now);
   });
 
-  it.each([['files', 'database'], ['database', 'files']] as const)('that is cancelled between %s and %s is put back, or finishes', async (first, second) => {
-    const { world, then, now } = await changed([first, second]);
-    await using _world = world;
+  it.each([
+    ['files', 'database', 'cancelled'],
+    ['database', 'files', 'succeeded'],
+  ] as const)('that is cancelled after %s and before %s has %s', async (first, second, status) => {
+    const made = await changed([first, second]);
+    await using world = made.world;
+    const { then, now } = made;
     const ended = await world.run(live, {
       during: (run, event) => {
-        if (event.type === 'component.finished' && event.component.startsWith(first) && run.view().progress?.phase === 'stage') run.cancel('enough');
+        if (
+          event.type === 'component.finished' &&
+          event.component.startsWith(first) &&
+          run.view().progress?.phase === 'stage'
+        )
+          run.cancel('enough');
       },
     });
-    expect(['cancelled', 'succeeded']).toContain(ended.status);
-    expect(await stateOf(world)).toEqual(ended.status === 'cancelled' ? now : then);
+    expect(ended.status).toBe(status);
+    expect(await stateOf(world)).toEqual(status === 'cancelled' ? now : then);
   });
 
   it('that is cancelled while it stages touches nothing', async () => {
-    const { world, now } = await changed(['files', 'config']);
-    await using _world = world;
+    const made = await changed(['files', 'config']);
+    await using world = made.world;
+    const { now } = made;
     const ended = await world.run(live, {
       during: (run, event) => {
         if (event.type === 'progress' && event.progress.phase === 'stage') run.cancel('enough');
@@ -262,18 +305,88 @@ describe('a restore into the live application', () => {
   });
 });
 
+describe('what a restore that died between two components left', () => {
+  /** As if the process had died after the files were put in place, and before the configuration was. */
+  async function halfway(): Promise<{
+    world: World;
+    then: Record<string, string>;
+    now: Record<string, string>;
+    undo: string;
+  }> {
+    const { world, then, now } = await changed(['files', 'config']);
+    const { undo = '' } = await world.must<RestoreResult>(live);
+    await rename(world.join('state/last-restore.json'), world.join('state/unfinished-restore.json'));
+    await world.write('data/config/app.json', now['config/app.json'] ?? '');
+    return { world, then, now, undo };
+  }
+  const create = { command: 'create', name: 'after', trigger: 'manual' } as const;
+
+  it('is undone by the next create, which says so', async () => {
+    const made = await halfway();
+    await using world = made.world;
+    const { now } = made;
+    const ended = await world.run(create);
+    expect(ended.status).toBe('succeeded');
+    expect(ended.events).toContainEqual(expect.objectContaining({ type: 'warning', code: 'RESTORE_UNDONE' }));
+    expect(await stateOf(world)).toEqual(now);
+    const next = await world.run({ ...create, name: 'next' });
+    expect(next.events.filter((e) => e.type === 'warning')).toEqual([]);
+  });
+
+  it('is undone before the next restore, whose own undo goes back to that', async () => {
+    const made = await halfway();
+    await using world = made.world;
+    const { then, now } = made;
+    await world.must(live);
+    expect(await stateOf(world)).toEqual(then);
+    await world.must({ command: 'undo' });
+    expect(await stateOf(world)).toEqual(now);
+  });
+
+  it('is finished where there was nothing to go back to', async () => {
+    const made = await changed(['files', 'config']);
+    await using world = made.world;
+    const { then } = made;
+    await world.remove('data');
+    await world.must(live);
+    await rename(world.join('state/last-restore.json'), world.join('state/unfinished-restore.json'));
+    await world.remove('data/config');
+    const ended = await world.run(create);
+    expect(ended.status).toBe('succeeded');
+    expect(ended.events).toContainEqual(expect.objectContaining({ type: 'warning', code: 'RESTORE_FINISHED' }));
+    const { 'files/cache.tmp': _excluded, ...expected } = then;
+    expect(await stateOf(world)).toEqual(expected);
+  });
+
+  it('that cannot be undone is said once, and keeps nothing from working', async () => {
+    const made = await halfway();
+    await using world = made.world;
+    const { undo } = made;
+    await world.must({ command: 'delete', name: undo });
+    const ended = await world.run(create);
+    expect(ended.status).toBe('succeeded');
+    expect(ended.events).toContainEqual(expect.objectContaining({ type: 'warning', code: 'RESTORE_UNSETTLED' }));
+    const next = await world.run({ ...create, name: 'next' });
+    expect(next.events.filter((e) => e.type === 'warning')).toEqual([]);
+  });
+});
+
 describe('undo', () => {
   it('has nothing to do where nothing was restored', async () => {
     await using world = await World.create();
     await world.create('one');
     for (const dryRun of [false, true]) {
-      expect(await world.run({ command: 'undo', dryRun })).toMatchObject({ status: 'failed', error: { code: 'NOTHING_TO_UNDO' } });
+      expect(await world.run({ command: 'undo', dryRun })).toMatchObject({
+        status: 'failed',
+        error: { code: 'NOTHING_TO_UNDO' },
+      });
     }
   });
 
   it('as a dry run shows what it would do', async () => {
-    const { world, then } = await changed(['files']);
-    await using _world = world;
+    const made = await changed(['files']);
+    await using world = made.world;
+    const { then } = made;
     await world.must(live);
     const dry = await world.must<RestoreResult>({ command: 'undo', dryRun: true });
     expect(dry.plan?.['files']?.replaced).toEqual(['data/files/a.txt']);
@@ -281,8 +394,9 @@ describe('undo', () => {
   });
 
   it('finds the safety backup without its own record of it', async () => {
-    const { world, now } = await changed(['files']);
-    await using _world = world;
+    const made = await changed(['files']);
+    await using world = made.world;
+    const { now } = made;
     await world.must(live);
     await world.remove('state');
     await world.must({ command: 'undo' });

@@ -57,7 +57,10 @@ export async function restoreLive(job: RestoreJob): Promise<void> {
 /** Staged data lies beside the live data until it is swapped in; the safety backup needs room in the repository. */
 async function assertRoom(job: RestoreJob): Promise<void> {
   const plans = Object.values(job.result.plan ?? {});
-  await assertSpaceAt(job.deps.config.baseDir, plans.reduce((sum, plan) => sum + plan.bytes, 0));
+  await assertSpaceAt(
+    job.deps.config.baseDir,
+    plans.reduce((sum, plan) => sum + plan.bytes, 0),
+  );
   const free = await job.deps.freeBytes();
   if (free !== undefined && free < 1024 * 1024 && job.command.withoutSafety !== true) {
     throw new BackupError('NO_SPACE', `Only ${free} bytes are free for the safety backup`, {
@@ -73,7 +76,12 @@ async function safetyBackup(job: RestoreJob): Promise<string | undefined> {
   try {
     const outcome = await create(
       deps,
-      { command: 'create', components: [...job.instances], trigger: 'safety', tags: [`before-restore:${job.manifest.name}`] },
+      {
+        command: 'create',
+        components: [...job.instances],
+        trigger: 'safety',
+        tags: [`before-restore:${job.manifest.name}`],
+      },
       context,
       job.leaseId,
     );
@@ -86,7 +94,11 @@ async function safetyBackup(job: RestoreJob): Promise<string | undefined> {
     throwIfCancelled(context.signal);
     const cause = toBackupError(error);
     if (cause.code === 'SOURCE_MISSING') {
-      context.emit({ type: 'warning', code: cause.code, message: 'The live application is gone: there is nothing to save before the restore' });
+      context.emit({
+        type: 'warning',
+        code: cause.code,
+        message: 'The live application is gone: there is nothing to save before the restore',
+      });
       return undefined;
     }
     throw new BackupError('RESTORE_FAILED', `The safety backup failed, so nothing was restored: ${cause.message}`, {
@@ -99,10 +111,14 @@ async function safetyBackup(job: RestoreJob): Promise<string | undefined> {
 function assertNothingFailed(result: RestoreResult): void {
   const [first] = result.failed;
   if (first === undefined) return;
-  throw new BackupError('RESTORE_FAILED', `${result.failed.length} files of the backup are damaged, first ${first.path}: the live data was not touched`, {
-    hint: 'Restore to a new directory with --target to get everything that is good, or choose another backup.',
-    details: { failed: result.failed.slice(0, 20) },
-  });
+  throw new BackupError(
+    'RESTORE_FAILED',
+    `${result.failed.length} files of the backup are damaged, first ${first.path}: the live data was not touched`,
+    {
+      hint: 'Restore to a new directory with --target to get everything that is good, or choose another backup.',
+      details: { failed: result.failed.slice(0, 20) },
+    },
+  );
 }
 
 async function commitAll(job: RestoreJob, staged: readonly Staged[]): Promise<void> {
@@ -135,7 +151,8 @@ async function commitAll(job: RestoreJob, staged: readonly Staged[]): Promise<vo
 async function rollBack(job: RestoreJob, instances: readonly string[]): Promise<{ undone: boolean; after: string }> {
   const { undo } = job.result;
   const names = instances.join(', ');
-  if (undo === undefined) return { undone: false, after: `${names} had been restored already and there is no safety backup` };
+  if (undo === undefined)
+    return { undone: false, after: `${names} had been restored already and there is no safety backup` };
   try {
     const manifest = await job.repository.manifests.get(undo);
     const source = job.repository.reader(await job.repository.loadIndex());
@@ -143,12 +160,27 @@ async function rollBack(job: RestoreJob, instances: readonly string[]): Promise<
     // Whoever cancels now wants the state before the restore all the more.
     const context = { ...job.context, signal: new AbortController().signal };
     const saved = instances.filter((instance) => manifest.components[instance] !== undefined);
-    await putBack({ ...job, context, manifest, source, instances: saved, command, result: { ...job.result, failed: [] } });
-    if (saved.length === instances.length) return { undone: true, after: `${names} was put back to its state before the restore` };
+    await putBack({
+      ...job,
+      context,
+      manifest,
+      source,
+      instances: saved,
+      command,
+      result: { ...job.result, failed: [] },
+    });
+    if (saved.length === instances.length)
+      return { undone: true, after: `${names} was put back to its state before the restore` };
     const fresh = instances.filter((instance) => !saved.includes(instance)).join(', ');
-    return { undone: false, after: `What was there before the restore was put back; ${fresh} did not exist before and is restored` };
+    return {
+      undone: false,
+      after: `What was there before the restore was put back; ${fresh} did not exist before and is restored`,
+    };
   } catch (error) {
     const { message } = toBackupError(error);
-    return { undone: false, after: `${names} had been restored already and could not be put back (${message}): run "undo"` };
+    return {
+      undone: false,
+      after: `${names} had been restored already and could not be put back (${message}): run "undo"`,
+    };
   }
 }

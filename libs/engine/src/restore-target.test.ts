@@ -21,7 +21,8 @@ afterAll(async () => {
   await world[Symbol.asyncDispose]();
 });
 
-const restore = (target: string, more: object = {}) => ({ command: 'restore', name: 'one', target: world.join(target), ...more }) as const;
+const restore = (target: string, more: object = {}) =>
+  ({ command: 'restore', name: 'one', target: world.join(target), ...more }) as const;
 
 describe('a restore to a directory', () => {
   it('lays everything out as it lies beside the configuration file, with modes and times', async () => {
@@ -38,7 +39,10 @@ describe('a restore to a directory', () => {
 
   it.each([
     [['database'], ['app.db']],
-    [['database:main', 'config'], ['app.db', 'config']],
+    [
+      ['database:main', 'config'],
+      ['app.db', 'config'],
+    ],
     [['vector_store'], ['vectors']],
   ])('of %j only', async (components, expected) => {
     const target = `only-${components.join('-').replace(':', '')}`;
@@ -49,13 +53,23 @@ describe('a restore to a directory', () => {
 
   it('of one file, or one directory with all below it', async () => {
     await world.must(restore('file', { paths: ['data/files/sub/b.bin'] }));
-    expect(Object.keys(await treeOf(world.join('file')))).toEqual(['data', 'data/files', 'data/files/sub', 'data/files/sub/b.bin']);
+    expect(Object.keys(await treeOf(world.join('file')))).toEqual([
+      'data',
+      'data/files',
+      'data/files/sub',
+      'data/files/sub/b.bin',
+    ]);
     await world.must(restore('directory', { paths: ['data/files/sub'] }));
     const found = await treeOf(world.join('directory/data/files/sub'));
     expect(found).toEqual(await treeOf(world.join('data/files/sub')));
     const two = await world.must<RestoreResult>(restore('two', { paths: ['data/app.db', 'data/files/link'] }));
     expect(two.failed).toEqual([]);
-    expect(Object.keys(await treeOf(world.join('two')))).toEqual(['data', 'data/app.db', 'data/files', 'data/files/link']);
+    expect(Object.keys(await treeOf(world.join('two')))).toEqual([
+      'data',
+      'data/app.db',
+      'data/files',
+      'data/files/link',
+    ]);
   });
 
   it('writes nothing for a path that is not there', async () => {
@@ -82,12 +96,15 @@ describe('a restore to a directory', () => {
     const dry = await world.must<RestoreResult>(restore('dry', { dryRun: true }));
     expect(existsSync(world.join('dry'))).toBe(false);
     const real = await world.must<RestoreResult>(restore('dry'));
-    const figures = (result: RestoreResult) => Object.fromEntries(Object.entries(result.components).map(([k, { files, bytes }]) => [k, { files, bytes }]));
+    const figures = (result: RestoreResult) =>
+      Object.fromEntries(Object.entries(result.components).map(([k, { files, bytes }]) => [k, { files, bytes }]));
     expect(figures(dry)).toEqual(figures(real));
   });
 
   it('names what is not in the backup: components, and the backup itself', async () => {
-    expect(await world.run(restore('x', { components: ['queue'] }))).toMatchObject({ error: { code: 'COMPONENT_UNKNOWN' } });
+    expect(await world.run(restore('x', { components: ['queue'] }))).toMatchObject({
+      error: { code: 'COMPONENT_UNKNOWN' },
+    });
     expect(await world.run({ ...restore('x'), name: 'two' })).toMatchObject({ error: { code: 'BACKUP_NOT_FOUND' } });
     expect(await world.run({ ...restore('x'), name: '../one' })).toMatchObject({ error: { code: 'NAME_INVALID' } });
   });
@@ -95,7 +112,9 @@ describe('a restore to a directory', () => {
   it('works for a component that is no longer configured', async () => {
     const engine = world.another({ config: { components: [] } });
     await world.must(restore('unconfigured'), engine);
-    expect(await treeOf(world.join('unconfigured/data/files'))).toMatchObject(await treeOf(world.join('data/files/sub')).then(() => ({ 'a.txt': 'hello\n' })));
+    expect(await treeOf(world.join('unconfigured/data/files'))).toMatchObject(
+      await treeOf(world.join('data/files/sub')).then(() => ({ 'a.txt': 'hello\n' })),
+    );
     expect(world.rows(world.join('unconfigured/data/app.db'))).toBe(world.rows());
     const live = await world.run({ command: 'restore', name: 'one' }, { engine });
     expect(live).toMatchObject({ status: 'failed', error: { code: 'COMPONENT_UNKNOWN' } });
@@ -145,21 +164,28 @@ describe('a restore to a directory from a damaged repository', () => {
     if (folder === 'files' && how === 'flipped') expect(lost.size).toBeLessThan(6);
   });
 
-  it.each([0, 1, 2, 3, 4, 5, 6, 7])('never stops at a damaged tree: what is good comes back (place %i)', async (place) => {
-    const disk = whole.clone();
-    const [pack = ''] = await keysBelow(disk, 'meta/');
-    const size = (await disk.stat(pack))?.size ?? 0;
-    await flip(disk, pack, Math.floor(((place + 0.5) / 8) * size));
-    const ended = await world.run(restore(`tree-${place}`, { components: ['files', 'config'] }), { engine: world.another({ storage: disk }) });
-    expect(['succeeded', 'partial']).toContain(ended.status);
-    const { failed, components } = ended.result as RestoreResult;
-    expect(failed.length > 0).toBe(ended.status === 'partial');
-    expect(Object.keys(components)).toEqual(['files', 'config']);
-    const restored = await treeOf(world.join(`tree-${place}/data`));
-    for (const [path, content] of Object.entries(await treeOf(world.join('data')))) {
-      if (path.startsWith('app.db') || path.startsWith('vectors') || path.endsWith('.tmp')) continue;
-      const lost = failed.some((f) => f.path === '/' || `data/${path}` === f.path || `data/${path}/`.startsWith(`${f.path}/`));
-      if (!lost) expect(restored[path], path).toBe(content);
-    }
-  });
+  it.each([0, 1, 2, 3, 4, 5, 6, 7])(
+    'never stops at a damaged tree: what is good comes back (place %i)',
+    async (place) => {
+      const disk = whole.clone();
+      const [pack = ''] = await keysBelow(disk, 'meta/');
+      const size = (await disk.stat(pack))?.size ?? 0;
+      await flip(disk, pack, Math.floor(((place + 0.5) / 8) * size));
+      const ended = await world.run(restore(`tree-${place}`, { components: ['files', 'config'] }), {
+        engine: world.another({ storage: disk }),
+      });
+      expect(['succeeded', 'partial']).toContain(ended.status);
+      const { failed, components } = ended.result as RestoreResult;
+      expect(failed.length > 0).toBe(ended.status === 'partial');
+      expect(Object.keys(components)).toEqual(['files', 'config']);
+      const restored = await treeOf(world.join(`tree-${place}/data`));
+      for (const [path, content] of Object.entries(await treeOf(world.join('data')))) {
+        if (path.startsWith('app.db') || path.startsWith('vectors') || path.endsWith('.tmp')) continue;
+        const lost = failed.some(
+          (f) => f.path === '/' || `data/${path}` === f.path || `data/${path}/`.startsWith(`${f.path}/`),
+        );
+        if (!lost) expect(restored[path], path).toBe(content);
+      }
+    },
+  );
 });

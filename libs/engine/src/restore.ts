@@ -1,7 +1,13 @@
 import { readdir } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { BackupError, printable, systemErrorCode, toBackupError } from '@foodsave-backup/kernel';
-import { applyDirectories, openFsRestore, type EntryMeta, type RestoreRun, type RestoreSink } from '@foodsave-backup/component';
+import {
+  applyDirectories,
+  openFsRestore,
+  type EntryMeta,
+  type RestoreRun,
+  type RestoreSink,
+} from '@foodsave-backup/component';
 import type { Manifest } from '@foodsave-backup/repository';
 import { restoreLive } from './restore-live.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
@@ -26,7 +32,18 @@ export async function restore(deps: EngineDeps, command: Restore, context: RunCo
     await assertPathsExist(manifest, instances, source, command.paths);
     const result: RestoreResult = { name: manifest.name, dryRun: command.dryRun === true, components: {}, failed: [] };
     return withScratch(deps, async (scratch) => {
-      const job: RestoreJob = { deps, command, context, repository, manifest, source, instances, scratch, result, leaseId: lease.id };
+      const job: RestoreJob = {
+        deps,
+        command,
+        context,
+        repository,
+        manifest,
+        source,
+        instances,
+        scratch,
+        result,
+        leaseId: lease.id,
+      };
       if (command.target === undefined) await restoreLive(job);
       else await restoreToTarget(job, command.target);
       return { status: result.failed.length > 0 ? 'partial' : 'succeeded', result };
@@ -39,9 +56,13 @@ function restorable(manifest: Manifest, asked: readonly string[] | undefined): s
   const selected = selectComponents(Object.keys(manifest.components), asked);
   const failed = selected.filter((instance) => manifest.components[instance]?.status !== 'complete');
   if (failed.length > 0 && asked !== undefined) {
-    throw new BackupError('COMPONENT_FAILED', `"${manifest.name}" does not hold ${failed.join(', ')}: it could not be captured then`, {
-      hint: 'Choose another backup, or leave this component out.',
-    });
+    throw new BackupError(
+      'COMPONENT_FAILED',
+      `"${manifest.name}" does not hold ${failed.join(', ')}: it could not be captured then`,
+      {
+        hint: 'Choose another backup, or leave this component out.',
+      },
+    );
   }
   return selected.filter((instance) => !failed.includes(instance));
 }
@@ -73,16 +94,21 @@ async function assertPathsExist(
 
 /** Throws TARGET_INVALID unless the directory is absent or empty. */
 async function assertEmptyTarget(target: string): Promise<void> {
-  if (!isAbsolute(target)) throw new BackupError('TARGET_INVALID', `The target "${printable(target)}" is not an absolute path`);
+  if (!isAbsolute(target))
+    throw new BackupError('TARGET_INVALID', `The target "${printable(target)}" is not an absolute path`);
   let names: string[];
   try {
     names = await readdir(target);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return;
-    throw new BackupError('TARGET_INVALID', `The target "${printable(target)}" cannot be used (${systemErrorCode(error) ?? 'unreadable'})`, {
-      hint: 'Name a directory that does not exist yet or is empty.',
-      cause: error,
-    });
+    throw new BackupError(
+      'TARGET_INVALID',
+      `The target "${printable(target)}" cannot be used (${systemErrorCode(error) ?? 'unreadable'})`,
+      {
+        hint: 'Name a directory that does not exist yet or is empty.',
+        cause: error,
+      },
+    );
   }
   if (names.length > 0) {
     throw new BackupError('TARGET_INVALID', `The target "${printable(target)}" is not empty`, {
@@ -100,7 +126,10 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
     return;
   }
   if (command.paths === undefined) {
-    await assertSpaceAt(target, job.instances.reduce((sum, instance) => sum + componentOf(job, instance).sizeBytes, 0));
+    await assertSpaceAt(
+      target,
+      job.instances.reduce((sum, instance) => sum + componentOf(job, instance).sizeBytes, 0),
+    );
   }
   const progress = new RestoreProgress(job, manifest);
   for (const instance of job.instances) {
@@ -116,7 +145,12 @@ async function directoriesOf(job: RestoreJob): Promise<Map<string, EntryMeta>> {
   const directories = new Map<string, EntryMeta>();
   for (const instance of job.instances) {
     // What is damaged was listed when the files were written.
-    for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths, () => undefined)) {
+    for await (const entry of restoreEntries(
+      job.source,
+      componentOf(job, instance),
+      job.command.paths,
+      () => undefined,
+    )) {
       if (entry.kind === 'directory') directories.set(entry.path, entry.meta);
     }
   }
@@ -125,7 +159,12 @@ async function directoriesOf(job: RestoreJob): Promise<Map<string, EntryMeta>> {
 
 async function countOnly(job: RestoreJob, instance: string): Promise<RestoredComponent> {
   const counted: RestoredComponent = { files: 0, bytes: 0, notes: [] };
-  for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths, damageList(job, instance))) {
+  for await (const entry of restoreEntries(
+    job.source,
+    componentOf(job, instance),
+    job.command.paths,
+    damageList(job, instance),
+  )) {
     if (entry.kind !== 'file') continue;
     counted.files++;
     counted.bytes += entry.size;
@@ -145,7 +184,12 @@ async function openSink(job: RestoreJob, instance: string, run: RestoreRun): Pro
   });
 }
 
-async function restoreComponent(job: RestoreJob, instance: string, target: string, progress: RestoreProgress): Promise<RestoredComponent> {
+async function restoreComponent(
+  job: RestoreJob,
+  instance: string,
+  target: string,
+  progress: RestoreProgress,
+): Promise<RestoredComponent> {
   const { context, command } = job;
   const component = componentOf(job, instance);
   const sink = await openSink(job, instance, {
@@ -174,4 +218,3 @@ async function restoreComponent(job: RestoreJob, instance: string, target: strin
     await sink.close();
   }
 }
-

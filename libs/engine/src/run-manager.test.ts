@@ -14,7 +14,7 @@ function gated(): { manager: RunManager; started: string[]; release: () => Promi
   const started: string[] = [];
   const gates: (() => void)[] = [];
   const execute: Execute = (run, context) => {
-    started.push('name' in run.command ? String(run.command.name) : run.command.command);
+    started.push('name' in run.command ? (run.command.name ?? run.command.command) : run.command.command);
     return new Promise((resolve, reject) => {
       gates.push(() => {
         resolve(OK);
@@ -42,7 +42,11 @@ describe('the queue of runs', () => {
     await release();
     expect(started).toEqual(['a', 'c']);
     await release();
-    expect(await Promise.all(runs.map(async (run) => (await run.finished).status))).toEqual(['succeeded', 'cancelled', 'succeeded']);
+    expect(await Promise.all(runs.map(async (run) => (await run.finished).status))).toEqual([
+      'succeeded',
+      'cancelled',
+      'succeeded',
+    ]);
     expect(manager.list().map((run) => run.id)).toEqual(runs.map((run) => run.id).reverse());
     expect(() => manager.get('nope')).toThrow(expect.objectContaining({ code: 'RUN_NOT_FOUND' }) as Error);
     expect(manager.get(runs[0]?.id ?? '')).toBe(runs[0]);
@@ -128,7 +132,9 @@ describe('the queue of runs', () => {
     await manager.close();
     expect(runs.map((run) => run.view().status)).toEqual(['cancelled', 'cancelled']);
     expect(started).toEqual(['a']);
-    expect(() => manager.submit({ command: 'cleanup' }, ACTOR)).toThrow(expect.objectContaining({ code: 'INTERRUPTED' }) as Error);
+    expect(() => manager.submit({ command: 'cleanup' }, ACTOR)).toThrow(
+      expect.objectContaining({ code: 'INTERRUPTED' }) as Error,
+    );
   });
 });
 
@@ -140,7 +146,9 @@ describe('with a real repository', () => {
     expect(new Set(runs).size).toBe(1);
     const view = await runs[0]?.finished;
     expect((view?.result as CreateResult).backup.status).toBe('complete');
-    const [a, b] = ['same', 'SAME'].map((name) => manager.submit({ command: 'create', name, trigger: 'manual' }, ACTOR));
+    const [a, b] = ['same', 'SAME'].map((name) =>
+      manager.submit({ command: 'create', name, trigger: 'manual' }, ACTOR),
+    );
     expect((await a?.finished)?.status).toBe('succeeded');
     expect(await b?.finished).toMatchObject({ status: 'failed', error: { code: 'NAME_TAKEN' } });
     expect((await world.engine.list()).total).toBe(2);

@@ -33,7 +33,8 @@ export class RunManager {
   }
 
   submit(command: Command, options: SubmitOptions): Run {
-    if (this.#closed) throw new BackupError('INTERRUPTED', 'The server is shutting down', { hint: 'Try again when it is back.' });
+    if (this.#closed)
+      throw new BackupError('INTERRUPTED', 'The server is shutting down', { hint: 'Try again when it is back.' });
     const fingerprint = fingerprintOf(command);
     const known = options.idempotencyKey === undefined ? undefined : this.#keys.get(options.idempotencyKey);
     if (known !== undefined) {
@@ -81,7 +82,9 @@ export class RunManager {
   get(id: string): Run {
     const run = this.#runs.get(id);
     if (run === undefined) {
-      throw new BackupError('RUN_NOT_FOUND', `There is no run "${id.slice(0, 40)}"`, { hint: 'List the runs to see their ids.' });
+      throw new BackupError('RUN_NOT_FOUND', `There is no run "${id.slice(0, 40)}"`, {
+        hint: 'List the runs to see their ids.',
+      });
     }
     return run;
   }

@@ -34,9 +34,17 @@ describe('the journal of a run', () => {
     const events = await journal(run);
     expect(events.map((event) => event.seq)).toEqual([1, 2, 3, 4, 5]);
     expect(events.every((event) => event.runId === 'r1' && event.at === '2026-11-23T04:00:00.000Z')).toBe(true);
-    expect(events[0]).toMatchObject({ type: 'run.started', command: 'create', detail: { name: 'x', trigger: 'manual' } });
+    expect(events[0]).toMatchObject({
+      type: 'run.started',
+      command: 'create',
+      detail: { name: 'x', trigger: 'manual' },
+    });
     expect(events[4]).toMatchObject({ type: 'run.finished', status: 'succeeded', result: { done: true } });
-    expect(await run.finished).toMatchObject({ status: 'succeeded', result: { done: true }, finishedAt: '2026-11-23T04:00:00.000Z' });
+    expect(await run.finished).toMatchObject({
+      status: 'succeeded',
+      result: { done: true },
+      finishedAt: '2026-11-23T04:00:00.000Z',
+    });
   });
 
   it('lets at most four progress events a second pass, and always the last of a phase', async () => {
@@ -141,7 +149,10 @@ describe('how a run ends', () => {
     await run.execute(async () => {
       throw new BackupError('NO_SPACE', 'full', { hint: 'free some' });
     });
-    expect(await run.finished).toMatchObject({ status: 'failed', error: { code: 'NO_SPACE', message: 'full', hint: 'free some' } });
+    expect(await run.finished).toMatchObject({
+      status: 'failed',
+      error: { code: 'NO_SPACE', message: 'full', hint: 'free some' },
+    });
     const other = newRun();
     await other.execute(async () => {
       throw new TypeError('x is not a function');
@@ -160,7 +171,10 @@ describe('how a run ends', () => {
       return OK;
     });
     expect(began).toBe(false);
-    expect(await run.finished).toMatchObject({ status: 'cancelled', error: { code: 'CANCELLED', message: 'Cancelled: not wanted' } });
+    expect(await run.finished).toMatchObject({
+      status: 'cancelled',
+      error: { code: 'CANCELLED', message: 'Cancelled: not wanted' },
+    });
   });
 
   it('cancelled on the way: whatever the work throws then', async () => {

@@ -57,8 +57,13 @@ export class Run {
 
   /** Asks the run to stop at the next safe place. Throws RUN_FINISHED. */
   cancel(reason: string): void {
-    if (this.done) throw new BackupError('RUN_FINISHED', `Run ${this.id} has finished already`, { hint: 'Nothing to cancel.' });
-    this.#abort.abort(new BackupError('CANCELLED', `Cancelled: ${reason}`, { hint: 'Nothing was recorded. Start it again when you like.' }));
+    if (this.done)
+      throw new BackupError('RUN_FINISHED', `Run ${this.id} has finished already`, { hint: 'Nothing to cancel.' });
+    this.#abort.abort(
+      new BackupError('CANCELLED', `Cancelled: ${reason}`, {
+        hint: 'Nothing was recorded. Start it again when you like.',
+      }),
+    );
   }
 
   /** Runs the command to its end; never throws: the outcome is in `finished`. */
@@ -77,12 +82,19 @@ export class Run {
           this.#progress(progress);
         },
       });
-      this.#finish({ status: outcome.status, result: outcome.result, ...(outcome.error ? { error: outcome.error } : {}) });
+      this.#finish({
+        status: outcome.status,
+        result: outcome.result,
+        ...(outcome.error ? { error: outcome.error } : {}),
+      });
     } catch (error) {
       // What a cancel leaves half done is a failure, whoever asked for it.
       const halfDone = error instanceof BackupError && error.details?.['undone'] === false;
       const known = toBackupError(this.#abort.signal.aborted && !halfDone ? this.#abort.signal.reason : error);
-      this.#finish({ status: known.code === 'CANCELLED' && !halfDone ? 'cancelled' : 'failed', error: serializeError(known) });
+      this.#finish({
+        status: known.code === 'CANCELLED' && !halfDone ? 'cancelled' : 'failed',
+        error: serializeError(known),
+      });
     }
   }
 

@@ -96,7 +96,9 @@ describe.each(Object.entries(FILE_OF))('damage in %s', (folder, [component, path
     const engine = world.another({ storage: disk });
     const quick = await world.run(verify('one', 'quick'), { engine });
     expect(quick).toMatchObject({ status: 'failed', error: { code: 'VERIFICATION_FAILED' } });
-    expect((quick.result as VerifyResult).damaged.some((d) => d.component === component && d.path.startsWith(path))).toBe(true);
+    expect(
+      (quick.result as VerifyResult).damaged.some((d) => d.component === component && d.path.startsWith(path)),
+    ).toBe(true);
     const { items } = await engine.list();
     expect(items[0]).toMatchObject({ status: 'damaged', verification: { status: 'damaged', level: 'quick' } });
     expect((await engine.list({ status: 'damaged' })).total).toBe(1);
@@ -117,7 +119,9 @@ describe('damage in the trees', () => {
         damaged++;
         expect((ended.result as VerifyResult).damaged.length).toBeGreaterThan(0);
       }
-      expect((await world.run({ command: 'check', readData: true }, { engine: world.another({ storage: disk }) })).status).toBe('failed');
+      expect(
+        (await world.run({ command: 'check', readData: true }, { engine: world.another({ storage: disk }) })).status,
+      ).toBe('failed');
     }
     expect(damaged).toBeGreaterThan(0);
   });
@@ -140,13 +144,17 @@ describe('what is remembered of a verification', () => {
     await clock.advance(1000);
     const again = world.another({ storage: disk, clock });
     expect(await world.run(verify('one', 'full'), { engine: again })).toMatchObject({ status: 'succeeded' });
-    expect(await again.show('one')).toMatchObject({ status: 'complete', verification: { level: 'full', status: 'ok' } });
+    expect(await again.show('one')).toMatchObject({
+      status: 'complete',
+      verification: { level: 'full', status: 'ok' },
+    });
   });
 
   it('a storage that takes no note does not change the result', async () => {
     const disk = whole.clone();
     const storage = altered(disk, {
-      put: (key, body, options) => (key.startsWith('notes/') ? Promise.reject(new Error('EIO')) : disk.put(key, body, options)),
+      put: (key, body, options) =>
+        key.startsWith('notes/') ? Promise.reject(new Error('EIO')) : disk.put(key, body, options),
     });
     const ended = await world.run(verify('one', 'full'), { engine: world.another({ storage }) });
     expect(ended.status).toBe('succeeded');
@@ -171,11 +179,21 @@ describe('what is remembered of a verification', () => {
 it('check reads every byte of the repository, or the share that it is asked for', async () => {
   const engine = world.another({ storage: whole.clone() });
   let total = 0;
-  for (const folder of PACK_FOLDERS) for (const key of await keysBelow(whole, folder)) total += (await whole.stat(key))?.size ?? 0;
+  for (const folder of PACK_FOLDERS)
+    for (const key of await keysBelow(whole, folder)) total += (await whole.stat(key))?.size ?? 0;
   const all = await world.must<CheckView>({ command: 'check', readData: true }, engine);
-  expect(all).toMatchObject({ status: 'ok', backups: 1, checkedBytes: total, unreferencedPacks: 0, unconfirmed: [], notes: [] });
+  expect(all).toMatchObject({
+    status: 'ok',
+    backups: 1,
+    checkedBytes: total,
+    unreferencedPacks: 0,
+    unconfirmed: [],
+    notes: [],
+  });
   expect((await world.must<CheckView>({ command: 'check', readData: false }, engine)).checkedBytes).toBe(0);
   let parts = 0;
-  for (const n of [1, 2, 3]) parts += (await world.must<CheckView>({ command: 'check', readData: true, subset: { n, t: 3 } }, engine)).checkedBytes;
+  for (const n of [1, 2, 3])
+    parts += (await world.must<CheckView>({ command: 'check', readData: true, subset: { n, t: 3 } }, engine))
+      .checkedBytes;
   expect(parts).toBe(total);
 });

@@ -30,9 +30,9 @@ const failed: Readonly<Run> = {
 
 describe('the verdict', () => {
   it('is good only with a newest backup that is complete and whose new data was verified', () => {
-    expect(verdict([backup()])).toBe('protected fine');
+    expect(verdict([backup()])).toBe('backedUp fine');
     expect(verdict([backup({ verification: { level: 'full', status: 'ok', at: hoursAgo(1) } })])).toBe(
-      'protected fine',
+      'backedUp fine',
     );
   });
 
@@ -60,15 +60,15 @@ describe('the verdict', () => {
 
   it('tells of a failed attempt since the newest backup, not of one that a person stopped', () => {
     expect(verdict([backup()], [failed])).toBe('atRisk failed');
-    expect(verdict([backup({ createdAt: hoursAgo(0.5) })], [failed])).toBe('protected fine');
-    expect(verdict([backup()], [{ ...failed, status: 'cancelled' }])).toBe('protected fine');
-    expect(verdict([backup()], [{ ...failed, command: 'verify' }])).toBe('protected fine');
+    expect(verdict([backup({ createdAt: hoursAgo(0.5) })], [failed])).toBe('backedUp fine');
+    expect(verdict([backup()], [{ ...failed, status: 'cancelled' }])).toBe('backedUp fine');
+    expect(verdict([backup()], [{ ...failed, command: 'verify' }])).toBe('backedUp fine');
   });
 
   it('is unknown without news, whatever the last news was', () => {
     expect(verdict(undefined)).toBe('unknown noNews');
     expect(verdict([backup()], [], 61_000)).toBe('unknown stale');
     expect(verdict([], [], 61_000)).toBe('unknown stale');
-    expect(verdict([backup()], [], 59_000)).toBe('protected fine');
+    expect(verdict([backup()], [], 59_000)).toBe('backedUp fine');
   });
 });

@@ -1,6 +1,6 @@
 import type { Backup, Run } from '@foodsave-backup/contracts/types';
 
-export type Verdict = 'protected' | 'atRisk' | 'notProtected' | 'unknown';
+export type Verdict = 'backedUp' | 'atRisk' | 'notProtected' | 'unknown';
 
 /** What decided; each has a sentence in the catalogues. */
 export type Reason =
@@ -64,7 +64,7 @@ export function judge({ backups, runs, updatedAt, now }: Evidence): Judgement {
   if (now - at > OLD_MS) return verdictOn('atRisk', 'old');
   const damaged = own.filter((backup) => backup.status === 'damaged').length;
   if (damaged > 0) return { ...verdictOn('atRisk', 'otherDamaged'), count: damaged };
-  return verdictOn('protected', 'fine');
+  return verdictOn('backedUp', 'fine');
 }
 
 /** When the newest attempt to make a backup ended, if it failed. What a person stopped has not failed. */

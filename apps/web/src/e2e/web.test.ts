@@ -61,12 +61,12 @@ async function typeCode(page: Page): Promise<void> {
 }
 
 describe('the page', () => {
-  it('shows what the first start made, and says "Protected"', async () => {
+  it('shows what the first start made, and says "Backed up"', async () => {
     await waitFor(async () => (await backups()).total === 1, RUN_MS);
     await idle();
     await withPage(async (page) => {
       await page.goto('/backup');
-      await page.getByRole('heading', { level: 1, name: 'Protected' }).waitFor();
+      await page.getByRole('heading', { level: 1, name: 'Backed up' }).waitFor();
       await page.getByText(/Last backup .* · new data verified/).waitFor();
       await page.getByText('Live', { exact: true }).waitFor();
       expect(await page.getByRole('link', { name: await newest(), exact: true }).count()).toBe(1);

@@ -31,7 +31,8 @@ export const en = {
   notFoundTitle: 'There is no such page',
   notFoundText: 'The address may be mistyped, or what it named is gone.',
 
-  verdictProtected: 'Protected',
+  verdictBackedUp: 'Backed up',
+  keepElsewhere: 'Keep the key and a second copy in another place. This page cannot see yet whether you do.',
   verdictAtRisk: 'At risk',
   verdictNotProtected: 'Not protected',
   verdictUnknown: 'Unknown',

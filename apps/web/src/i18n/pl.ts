@@ -33,7 +33,8 @@ export const pl: Catalogue<'pl'> = {
   notFoundTitle: 'Nie ma takiej strony',
   notFoundText: 'Adres może zawierać błąd albo to, co wskazywał, już nie istnieje.',
 
-  verdictProtected: 'Chronione',
+  verdictBackedUp: 'Kopia jest zrobiona',
+  keepElsewhere: 'Przechowuj klucz i drugą kopię w innym miejscu. Ta strona nie potrafi jeszcze tego sprawdzić.',
   verdictAtRisk: 'Zagrożone',
   verdictNotProtected: 'Niechronione',
   verdictUnknown: 'Stan nieznany',

@@ -11,7 +11,8 @@ import { verificationWord, type Tone } from '../ui/status.tsx';
 import { CreateButton } from './create-button.tsx';
 
 const LOOK: Readonly<Record<Verdict, { tone: Tone; icon: IconName; word: MessageKey }>> = {
-  protected: { tone: 'ok', icon: 'ok', word: 'verdictProtected' },
+  // Not green: that is for a page that knows of a key and a copy elsewhere.
+  backedUp: { tone: 'muted', icon: 'ok', word: 'verdictBackedUp' },
   atRisk: { tone: 'attention', icon: 'attention', word: 'verdictAtRisk' },
   notProtected: { tone: 'failed', icon: 'failed', word: 'verdictNotProtected' },
   unknown: { tone: 'muted', icon: 'unknown', word: 'verdictUnknown' },
@@ -64,6 +65,7 @@ export function VerdictBanner({ withActions }: { withActions: boolean }): ReactE
         {newest !== undefined && judgement.verdict !== 'unknown' && (
           <p className="small muted">{t('lossNow', { time: dateTime(Date.parse(newest.createdAt), now) })}</p>
         )}
+        {judgement.verdict === 'backedUp' && <p className="small muted">{t('keepElsewhere')}</p>}
       </div>
       {withActions && (
         <div className="verdict-actions">

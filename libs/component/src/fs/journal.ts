@@ -49,7 +49,11 @@ export class StepRunner {
         await rename(fsPath(live), fsPath(await this.resolve(step.aside))).catch(ignore('ENOENT'));
         return;
       case 'mkdir':
-        await mkdir(fsPath(live), { mode: 0o700 });
+        // Another component of the same restore may have made a directory that both lie in.
+        await mkdir(fsPath(live), { mode: 0o700 }).catch(async (error: unknown) => {
+          ignore('EEXIST')(error);
+          if (!(await lstat(fsPath(live))).isDirectory()) throw error;
+        });
         return;
       case 'rmdir':
         await rmdir(fsPath(live)).catch((error: unknown) => {

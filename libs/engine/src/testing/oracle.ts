@@ -20,7 +20,11 @@ export async function restoredFiles(world: World, name: string, engine?: Engine)
 }
 
 /** Each of the backups restores byte for byte, and every byte of the repository is what it should be. */
-export async function expectWhole(world: World, expected: ReadonlyMap<string, unknown>, engine?: Engine): Promise<void> {
+export async function expectWhole(
+  world: World,
+  expected: ReadonlyMap<string, unknown>,
+  engine?: Engine,
+): Promise<void> {
   for (const [name, files] of expected) expect(await restoredFiles(world, name, engine), name).toEqual(files);
   const report = await world.run({ command: 'check', readData: true }, engine === undefined ? {} : { engine });
   expect((report.result as CheckView).damaged).toEqual([]);

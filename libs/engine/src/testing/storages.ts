@@ -11,7 +11,8 @@ export async function keysBelow(storage: StorageBackend, prefix: string): Promis
 export async function contentsOf(storage: StorageBackend): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   for (const folder of FOLDERS) {
-    for (const key of await keysBelow(storage, folder)) found[key] = Buffer.from(await storage.get(key)).toString('latin1');
+    for (const key of await keysBelow(storage, folder))
+      found[key] = Buffer.from(await storage.get(key)).toString('latin1');
   }
   return found;
 }

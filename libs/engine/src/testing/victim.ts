@@ -16,7 +16,13 @@ export class Victim {
   #alive = true;
 
   constructor(world: World, encryption = false) {
-    const args = ['--conditions=@foodsave-backup/source', SCRIPT, world.path, world.kinds.join(), encryption ? 'encrypted' : 'plain'];
+    const args = [
+      '--conditions=@foodsave-backup/source',
+      SCRIPT,
+      world.path,
+      world.kinds.join(),
+      encryption ? 'encrypted' : 'plain',
+    ];
     this.#child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
       this.#lines.push(line);

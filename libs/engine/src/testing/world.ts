@@ -138,7 +138,10 @@ export class World implements AsyncDisposable {
     return join(this.path, ...segments);
   }
 
-  async run(command: Command, options: { engine?: Engine; during?: (run: Run, event: RunEvent) => void } = {}): Promise<Ended> {
+  async run(
+    command: Command,
+    options: { engine?: Engine; during?: (run: Run, event: RunEvent) => void } = {},
+  ): Promise<Ended> {
     const clock = this.#options.clock ?? systemClock;
     const run = new Run(newId(clock), command, clock);
     const engine = options.engine ?? this.engine;
