@@ -32,7 +32,12 @@ export async function openApplication(
   env: Readonly<Record<string, string>> = {},
   clock: Clock = systemClock,
 ): Promise<Application> {
-  const config = await loadConfig({ configPath: join(directory, 'backup.yaml'), env, cwd: directory, warn: () => undefined });
+  const config = await loadConfig({
+    configPath: join(directory, 'backup.yaml'),
+    env,
+    cwd: directory,
+    warn: () => undefined,
+  });
   const engine = openEngine(config, { clock, env });
   const run = async (command: Command, signal?: AbortSignal): Promise<RunView & { events: RunEvent[] }> => {
     const one = new Run(newId(clock), command, clock);
@@ -46,7 +51,8 @@ export async function openApplication(
   };
   const must = async <T>(command: Command): Promise<T> => {
     const view = await run(command);
-    if (view.status !== 'succeeded') throw new Error(`${command.command} ${view.status}: ${JSON.stringify(view.error ?? view.result)}`);
+    if (view.status !== 'succeeded')
+      throw new Error(`${command.command} ${view.status}: ${JSON.stringify(view.error ?? view.result)}`);
     return view.result as T;
   };
   return { directory, engine, config, run, must };

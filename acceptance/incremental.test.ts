@@ -39,30 +39,39 @@ async function differingPages(before: string, after: string): Promise<Buffer> {
   return Buffer.concat(pages);
 }
 
-it('0.5 % random row updates of a 250 MB database add at most 1.1 times what zstd makes of the pages', { timeout: 600_000 }, async () => {
-  await using temp = await tempDir();
-  const app = await sampleApplication(temp.path, { seed: '5', databaseBytes: 250_000_000 });
-  const database = join(temp.path, 'data/foodsave.db');
-  await app.must({ command: 'create', trigger: 'manual', verify: false });
-  await copyOf(database, join(temp.path, 'before.db'));
-  updateRandomRows(database, 0.5, '11');
-  await copyOf(database, join(temp.path, 'after.db'));
-  const pages = await differingPages(join(temp.path, 'before.db'), join(temp.path, 'after.db'));
-  const ideal = zstdCompressSync(pages, { params: { [constants.ZSTD_c_compressionLevel]: 3 } }).length;
-  const size = repositoryBytes(join(temp.path, 'backups'));
-  const { backup } = await app.must<CreateResult>({ command: 'create', trigger: 'manual', verify: false });
-  const added = repositoryBytes(join(temp.path, 'backups')) - size;
-  process.stdout.write(
-    `250 MB database, 0.5 % of the rows: ${pages.length / PAGE} pages differ, zstd ${ideal} bytes, added ${added} bytes, ratio ${(added / ideal).toFixed(3)}\n`,
-  );
-  expect(backup.status).toBe('complete');
-  expect(added).toBeLessThanOrEqual(1.1 * ideal);
-  expect(added).toBeLessThanOrEqual(15_000_000);
-});
+it(
+  '0.5 % random row updates of a 250 MB database add at most 1.1 times what zstd makes of the pages',
+  { timeout: 600_000 },
+  async () => {
+    await using temp = await tempDir();
+    const app = await sampleApplication(temp.path, { seed: '5', databaseBytes: 250_000_000 });
+    const database = join(temp.path, 'data/foodsave.db');
+    await app.must({ command: 'create', trigger: 'manual', verify: false });
+    await copyOf(database, join(temp.path, 'before.db'));
+    updateRandomRows(database, 0.5, '11');
+    await copyOf(database, join(temp.path, 'after.db'));
+    const pages = await differingPages(join(temp.path, 'before.db'), join(temp.path, 'after.db'));
+    const ideal = zstdCompressSync(pages, { params: { [constants.ZSTD_c_compressionLevel]: 3 } }).length;
+    const size = repositoryBytes(join(temp.path, 'backups'));
+    const { backup } = await app.must<CreateResult>({ command: 'create', trigger: 'manual', verify: false });
+    const added = repositoryBytes(join(temp.path, 'backups')) - size;
+    process.stdout.write(
+      `250 MB database, 0.5 % of the rows: ${pages.length / PAGE} pages differ, zstd ${ideal} bytes, added ${added} bytes, ratio ${(added / ideal).toFixed(3)}\n`,
+    );
+    expect(backup.status).toBe('complete');
+    expect(added).toBeLessThanOrEqual(1.1 * ideal);
+    expect(added).toBeLessThanOrEqual(15_000_000);
+  },
+);
 
 it('an unchanged database of 1 GB adds less than 64 KiB', { timeout: 900_000 }, async () => {
   await using temp = await tempDir();
-  const app = await sampleApplication(temp.path, { seed: '6', databaseBytes: 1_000_000_000, documents: 100, photos: 50 });
+  const app = await sampleApplication(temp.path, {
+    seed: '6',
+    databaseBytes: 1_000_000_000,
+    documents: 100,
+    photos: 50,
+  });
   expect(statSync(join(temp.path, 'data/foodsave.db')).size).toBeGreaterThan(950_000_000);
   await app.must({ command: 'create', trigger: 'manual', verify: false });
   const size = repositoryBytes(join(temp.path, 'backups'));

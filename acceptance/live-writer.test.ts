@@ -43,30 +43,40 @@ class Writer {
   }
 }
 
-it('20 backups beside a live writer each hold a gapless prefix with every earlier commit', { timeout: 300_000 }, async () => {
-  await using temp = await tempDir();
-  const app = await sampleApplication(temp.path, { seed: '3', scale: 1 });
-  const writer = new Writer(temp.path);
-  const atLeast: number[] = [];
-  try {
-    await writer.passes(0);
-    for (let i = 0; i < BACKUPS; i++) {
-      await writer.passes(atLeast.at(-1) ?? 0);
-      atLeast.push(writer.last);
-      await app.must({ command: 'create', name: `b${i}`, components: ['database'], trigger: 'manual', verify: false });
+it(
+  '20 backups beside a live writer each hold a gapless prefix with every earlier commit',
+  { timeout: 300_000 },
+  async () => {
+    await using temp = await tempDir();
+    const app = await sampleApplication(temp.path, { seed: '3', scale: 1 });
+    const writer = new Writer(temp.path);
+    const atLeast: number[] = [];
+    try {
+      await writer.passes(0);
+      for (let i = 0; i < BACKUPS; i++) {
+        await writer.passes(atLeast.at(-1) ?? 0);
+        atLeast.push(writer.last);
+        await app.must({
+          command: 'create',
+          name: `b${i}`,
+          components: ['database'],
+          trigger: 'manual',
+          verify: false,
+        });
+      }
+    } finally {
+      await writer.stop();
     }
-  } finally {
-    await writer.stop();
-  }
-  const counts: number[] = [];
-  for (let i = 0; i < BACKUPS; i++) {
-    const target = join(temp.path, `out${i}`);
-    await app.must({ command: 'restore', name: `b${i}`, target });
-    const found = ledger(join(target, 'data/foodsave.db'));
-    expect(found.integrity).toBe('ok');
-    expect(found.count, 'no gap').toBe(found.last);
-    expect(found.last, 'every commit before the capture began').toBeGreaterThanOrEqual(atLeast[i] ?? Infinity);
-    counts.push(found.last);
-  }
-  expect(counts).toEqual([...counts].sort((a, b) => a - b));
-});
+    const counts: number[] = [];
+    for (let i = 0; i < BACKUPS; i++) {
+      const target = join(temp.path, `out${i}`);
+      await app.must({ command: 'restore', name: `b${i}`, target });
+      const found = ledger(join(target, 'data/foodsave.db'));
+      expect(found.integrity).toBe('ok');
+      expect(found.count, 'no gap').toBe(found.last);
+      expect(found.last, 'every commit before the capture began').toBeGreaterThanOrEqual(atLeast[i] ?? Infinity);
+      counts.push(found.last);
+    }
+    expect(counts).toEqual([...counts].sort((a, b) => a - b));
+  },
+);

@@ -18,6 +18,8 @@ describe('the README', () => {
   });
 
   it('is compared without times', () => {
-    expect(differences('4.8 MB in 1.1 s (2026-11-23T06:17:38Z)', '4.8 MB in 900 ms (2027-01-01T00:00:00Z)')).toEqual([]);
+    expect(differences('4.8 MB in 1.1 s (2026-11-23T06:17:38Z)', '4.8 MB in 900 ms (2027-01-01T00:00:00Z)')).toEqual(
+      [],
+    );
   });
 });

@@ -24,7 +24,11 @@ describe('the sample application comes back from a backup', () => {
     // Excluded from the backup by its name.
     await rm(join(temp.path, 'data/uploads/.upload-7f3a.tmp'));
     const { backup } = await app.must<CreateResult>({ command: 'create', name: 'one', trigger: 'manual', encryption });
-    expect(backup).toMatchObject({ name: 'one', status: 'complete', verification: { level: 'new', status: 'ok' } } satisfies Partial<BackupView>);
+    expect(backup).toMatchObject({
+      name: 'one',
+      status: 'complete',
+      verification: { level: 'new', status: 'ok' },
+    } satisfies Partial<BackupView>);
     const target = join(temp.path, 'restored');
     const live = join(temp.path, 'data');
     const back = join(target, 'data');
@@ -42,12 +46,17 @@ describe('the sample application comes back from a backup', () => {
     const repository = join(temp.path, 'backups');
     const key = encryption ? ['--key-file', app.config.keyFile] : [];
     const recover = (...args: string[]): string =>
-      execFileSync(process.execPath, [join(repository, 'recover.mjs'), ...args, ...key], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+      execFileSync(process.execPath, [join(repository, 'recover.mjs'), ...args, ...key], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
     expect(recover('list')).toContain('one');
     expect(recover('verify', 'one')).toMatch(/whole|ok|good/i);
     const recovered = join(temp.path, 'recovered');
     recover('restore', 'one', recovered);
-    const unlike = (await compareTrees(target, recovered)).filter((difference) => !sameMicrosecond(difference) && difference.path !== '.');
+    const unlike = (await compareTrees(target, recovered)).filter(
+      (difference) => !sameMicrosecond(difference) && difference.path !== '.',
+    );
     expect(unlike).toEqual([]);
     expect(compareDatabases(join(live, 'foodsave.db'), join(back, 'foodsave.db'))).toEqual([]);
   });
@@ -79,4 +88,3 @@ describe('the sample application comes back from a backup', () => {
     expect(names()).toBeGreaterThan(0);
   });
 });
-

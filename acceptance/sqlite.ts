@@ -9,10 +9,14 @@ export function compareDatabases(expected: string, actual: string): string[] {
     if (integrity !== 'ok') problems.push(`integrity_check: ${String(integrity)}`);
     db.prepare('ATTACH DATABASE ? AS expected').run(expected);
     const names = (schema: string): string[] =>
-      db.prepare(`SELECT name FROM ${schema}.sqlite_schema WHERE type = 'table' ORDER BY name`).pluck().all() as string[];
+      db
+        .prepare(`SELECT name FROM ${schema}.sqlite_schema WHERE type = 'table' ORDER BY name`)
+        .pluck()
+        .all() as string[];
     const tables = names('main');
     if (tables.join() !== names('expected').join()) problems.push('the tables differ');
-    const schema = (name: string): unknown[] => db.prepare(`SELECT type, name, sql FROM ${name}.sqlite_schema ORDER BY 1, 2`).all();
+    const schema = (name: string): unknown[] =>
+      db.prepare(`SELECT type, name, sql FROM ${name}.sqlite_schema ORDER BY 1, 2`).all();
     if (JSON.stringify(schema('main')) !== JSON.stringify(schema('expected'))) problems.push('the schemas differ');
     for (const table of tables) {
       const different = db
@@ -34,7 +38,10 @@ export function compareDatabases(expected: string, actual: string): string[] {
 export function ledger(path: string): { count: number; last: number; integrity: unknown } {
   const db = new Database(path, { readonly: true });
   try {
-    const row = db.prepare('SELECT count(*) AS count, coalesce(max(seq), 0) AS last FROM ledger').get() as { count: number; last: number };
+    const row = db.prepare('SELECT count(*) AS count, coalesce(max(seq), 0) AS last FROM ledger').get() as {
+      count: number;
+      last: number;
+    };
     return { ...row, integrity: db.pragma('integrity_check', { simple: true }) };
   } finally {
     db.close();

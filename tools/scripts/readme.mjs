@@ -23,13 +23,13 @@ function runSession() {
   const directory = mkdtempSync(join(tmpdir(), 'foodsave-readme-'));
   try {
     const node = process.execPath;
-    execFileSync(node, [inRoot('tools', 'scripts', 'sample.mjs'), directory], { stdio: 'ignore' });
+    execFileSync(node, [inRoot('tools', 'scripts', 'sample.mjs'), join(directory, 'demo')], { stdio: 'ignore' });
     const env = { ...process.env, NO_COLOR: '1', LC_ALL: 'C.UTF-8', TZ: 'UTC' };
     delete env.BACKUP_CONFIG;
-    let text = '$ cd demo\n';
+    let text = '';
     for (const [shown, args] of COMMANDS) {
       const out = execFileSync(inRoot('bin', 'foodsave-backup'), args, { cwd: directory, env, encoding: 'utf8' });
-      text += `$ ${shown.replace('bin/', '../bin/')}\n${out.replaceAll(directory, '/srv/foodsave/demo').trim()}\n\n`;
+      text += `$ ${shown}\n${out.replaceAll(directory, '/srv/foodsave').trim()}\n\n`;
     }
     return text.trim().replace(/[ \t]+$/gm, '');
   } finally {

@@ -16,7 +16,14 @@ const PORT = 8077;
 const PAGE = `http://127.0.0.1:${PORT}/backup`;
 const API = `http://127.0.0.1:${PORT}/api/v2/backup`;
 const CHROMIUM = '/usr/bin/chromium';
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 
 async function until(ready, what) {
   for (let i = 0; i < 120; i++) {

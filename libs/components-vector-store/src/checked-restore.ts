@@ -42,9 +42,13 @@ export class CheckedRestore implements RestoreSink {
     } finally {
       for (const reader of opened) await reader.close();
     }
-    throw new BackupError('VERIFICATION_FAILED', 'Verification failed: the restored vector store is not what its facts say', {
-      hint: 'Choose another backup, and run verify on this one. The restored files are left for you to look at.',
-    });
+    throw new BackupError(
+      'VERIFICATION_FAILED',
+      'Verification failed: the restored vector store is not what its facts say',
+      {
+        hint: 'Choose another backup, and run verify on this one. The restored files are left for you to look at.',
+      },
+    );
   }
 
   close(): Promise<void> {

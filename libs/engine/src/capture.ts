@@ -109,7 +109,13 @@ export async function captureComponent(
     context.emit({ type: 'component.finished', component: spec.instance, status: 'failed', error: failure });
     const { code, message, hint } = failure;
     const partialError = { code, message, ...(hint === undefined ? {} : { hint }) };
-    return { spec, partial: { ...base, status: 'failed', facts: {}, error: partialError }, incomplete: false, corrupt: false, missing };
+    return {
+      spec,
+      partial: { ...base, status: 'failed', facts: {}, error: partialError },
+      incomplete: false,
+      corrupt: false,
+      missing,
+    };
   }
 }
 
@@ -118,7 +124,11 @@ function isRepositoryFault(error: BackupError): boolean {
   return error.code === 'NO_SPACE' || error.code === 'REPOSITORY_NOT_WRITABLE' || error.code === 'INTERNAL';
 }
 
-async function dumpInto(job: CaptureJob, component: Component, writer: ComponentWriter): Promise<{ capturedAt: string; incomplete?: boolean; corrupt?: boolean }> {
+async function dumpInto(
+  job: CaptureJob,
+  component: Component,
+  writer: ComponentWriter,
+): Promise<{ capturedAt: string; incomplete?: boolean; corrupt?: boolean }> {
   const { context, progress, deps } = job;
   const dump: Dump = await component.openDump({
     signal: context.signal,
@@ -135,11 +145,21 @@ async function dumpInto(job: CaptureJob, component: Component, writer: Component
       if (await addEntry(entry, writer, progress)) {
         changed++;
         const message = 'It changed while it was read';
-        context.emit({ type: 'warning', component: component.instance, code: 'CHANGED_WHILE_READ', message, path: entry.path });
+        context.emit({
+          type: 'warning',
+          component: component.instance,
+          code: 'CHANGED_WHILE_READ',
+          message,
+          path: entry.path,
+        });
       }
     }
     const facts = await dump.facts();
-    return { ...facts, capturedAt: facts.capturedAt || isoTime(deps.clock), ...(changed > 0 ? { changedWhileRead: changed } : {}) };
+    return {
+      ...facts,
+      capturedAt: facts.capturedAt || isoTime(deps.clock),
+      ...(changed > 0 ? { changedWhileRead: changed } : {}),
+    };
   } finally {
     await dump.close();
   }
@@ -159,7 +179,8 @@ async function addEntry(entry: DumpEntry, writer: ComponentWriter, progress: Cap
   }
   if (entry.unchanged === true) {
     const before = await writer.previous(names);
-    if (before?.type !== 'file') throw new BackupError('INTERNAL', `${entry.path} was called unchanged and has no previous version`);
+    if (before?.type !== 'file')
+      throw new BackupError('INTERNAL', `${entry.path} was called unchanged and has no previous version`);
     writer.addUnchanged(names, meta, before);
     progress.add(before.size);
     return false;
@@ -182,7 +203,14 @@ async function addEntry(entry: DumpEntry, writer: ComponentWriter, progress: Cap
 
 function toTreeMeta(meta: EntryMeta): TreeMeta {
   const { mode, uid, gid, mtimeNs, ctimeNs, inode } = meta;
-  return { mode, uid, gid, mtimeNs, ...(ctimeNs === undefined ? {} : { ctimeNs }), ...(inode === undefined ? {} : { inode }) };
+  return {
+    mode,
+    uid,
+    gid,
+    mtimeNs,
+    ...(ctimeNs === undefined ? {} : { ctimeNs }),
+    ...(inode === undefined ? {} : { inode }),
+  };
 }
 
 export function toEntryMeta(entry: TreeEntry): EntryMeta {

@@ -34,7 +34,12 @@ export async function cleanup(
   });
 }
 
-async function carryOut(deps: EngineDeps, repository: Repository, context: RunContext, dryRun: boolean): Promise<RunOutcome> {
+async function carryOut(
+  deps: EngineDeps,
+  repository: Repository,
+  context: RunContext,
+  dryRun: boolean,
+): Promise<RunOutcome> {
   context.progress({ phase: 'plan', doneBytes: 0, doneFiles: 0 });
   const plan = await retentionPlan(deps, repository);
   const doomed = new Set(plan.deleted.map((backup) => backup.name));
@@ -47,7 +52,8 @@ async function carryOut(deps: EngineDeps, repository: Repository, context: RunCo
   }
   context.progress({ phase: 'prune', doneBytes: 0, doneFiles: 0 });
   const nothing: PruneReport & { blocked?: string } = { packs: 0, freedBytes: 0 };
-  const pruned = plan.blocked === undefined ? await prune(repository, { dryRun, doomed, signal: context.signal }) : nothing;
+  const pruned =
+    plan.blocked === undefined ? await prune(repository, { dryRun, doomed, signal: context.signal }) : nothing;
   const blocked = plan.blocked ?? pruned.blocked;
   const result: CleanupResult = {
     deleted: plan.deleted.map(({ name, reason }) => ({ name, reason })),

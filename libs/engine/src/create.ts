@@ -1,4 +1,11 @@
-import { BackupError, assertBackupName, defaultBackupName, newId, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
+import {
+  BackupError,
+  assertBackupName,
+  defaultBackupName,
+  newId,
+  throwIfCancelled,
+  toBackupError,
+} from '@foodsave-backup/kernel';
 import type { Manifest, ManifestComponent } from '@foodsave-backup/repository';
 import { folderOfType } from '@foodsave-backup/repository';
 import { BackupSession, type Repository } from '@foodsave-backup/repository';
@@ -7,7 +14,15 @@ import { openComponent, openOrMake, selectComponents, withLease } from './opened
 import { recoverInterrupted } from './recover.ts';
 import { withScratch } from './scratch.ts';
 import { settleUnconfirmed } from './settle.ts';
-import { CHECKSUMS_OFF, type Command, type ComponentSpec, type CreateResult, type EngineDeps, type RunContext, type RunOutcome } from './types.ts';
+import {
+  CHECKSUMS_OFF,
+  type Command,
+  type ComponentSpec,
+  type CreateResult,
+  type EngineDeps,
+  type RunContext,
+  type RunOutcome,
+} from './types.ts';
 import { backupView } from './views.ts';
 
 type Create = Extract<Command, { command: 'create' }>;
@@ -16,13 +31,23 @@ type Create = Extract<Command, { command: 'create' }>;
 const SKEW_MS = 5 * 60_000;
 
 /** `besideOwn`: the lease of the live restore whose safety backup this is. */
-export async function create(deps: EngineDeps, command: Create, context: RunContext, besideOwn?: string): Promise<RunOutcome> {
+export async function create(
+  deps: EngineDeps,
+  command: Create,
+  context: RunContext,
+  besideOwn?: string,
+): Promise<RunOutcome> {
   if (command.name !== undefined) assertBackupName(command.name);
   const specs = chooseSpecs(deps, command);
   const notes: string[] = [];
   const { repository, made, keyLocation } = await openOrMake(deps, command.encryption ?? deps.config.encryption);
   if (made) notes.push(...madeNotes(deps, repository, keyLocation));
-  const request = { purpose: 'create', exclusive: false, conflicts: ['restore-live'], ...(besideOwn === undefined ? {} : { besideOwn }) };
+  const request = {
+    purpose: 'create',
+    exclusive: false,
+    conflicts: ['restore-live'],
+    ...(besideOwn === undefined ? {} : { besideOwn }),
+  };
   return withLease(repository, request, async (lease) => {
     if (besideOwn === undefined) await recoverInterrupted(deps, context, repository, lease.id);
     await settleUnconfirmed(repository, lease.id);
@@ -45,14 +70,19 @@ function chooseSpecs(deps: EngineDeps, command: Create): ComponentSpec[] {
       hint: 'Add a database, files, config or vector_store under "components" in backup.yaml.',
     });
   }
-  const selected = selectComponents(components.map((c) => c.instance), command.components);
+  const selected = selectComponents(
+    components.map((c) => c.instance),
+    command.components,
+  );
   return components.filter((spec) => selected.includes(spec.instance));
 }
 
 function madeNotes(deps: EngineDeps, repository: Repository, keyLocation: string | undefined): string[] {
   const notes = [`Made a new repository at ${deps.storage.location}.`];
   if (keyLocation !== undefined) {
-    notes.push(`Its key is in ${keyLocation}. Keep a copy of that file somewhere else: without it no backup can be read.`);
+    notes.push(
+      `Its key is in ${keyLocation}. Keep a copy of that file somewhere else: without it no backup can be read.`,
+    );
   } else if (!repository.info.encrypted) notes.push('It is not encrypted, as asked for.');
   return notes;
 }
@@ -145,7 +175,11 @@ async function captureAll(
   const captured: CapturedComponent[] = [];
   for (const spec of job.specs) {
     const root = previousRoot(manifests, spec.instance);
-    const one = await captureComponent({ deps, context, session, scratchDir: job.scratch, progress, skipMissing }, spec, root);
+    const one = await captureComponent(
+      { deps, context, session, scratchDir: job.scratch, progress, skipMissing },
+      spec,
+      root,
+    );
     throwIfCancelled(context.signal);
     if (skipMissing && one.missing) job.notes.push(`${spec.instance} does not exist: there is nothing of it to save.`);
     else captured.push(one);
@@ -205,10 +239,14 @@ function assertSomethingCaptured(captured: readonly CapturedComponent[]): void {
   if (captured.some((c) => c.partial.status === 'complete')) return;
   const error = captured[0]?.partial.error;
   const message = error?.message ?? 'No component could be captured';
-  throw new BackupError(error?.code === 'DATABASE_BACKUP_FAILED' ? 'DATABASE_BACKUP_FAILED' : 'COMPONENT_FAILED', message, {
-    hint: error?.hint ?? 'See the errors of the components. No backup was recorded.',
-    details: { components: Object.fromEntries(captured.map((c) => [c.spec.instance, c.partial.error])) },
-  });
+  throw new BackupError(
+    error?.code === 'DATABASE_BACKUP_FAILED' ? 'DATABASE_BACKUP_FAILED' : 'COMPONENT_FAILED',
+    message,
+    {
+      hint: error?.hint ?? 'See the errors of the components. No backup was recorded.',
+      details: { components: Object.fromEntries(captured.map((c) => [c.spec.instance, c.partial.error])) },
+    },
+  );
 }
 
 type NewVerification = NonNullable<Manifest['verification']>;
@@ -252,7 +290,12 @@ function assemble(job: CaptureAll, captured: readonly CapturedComponent[], outco
   const folders = [...new Set(all.map((c) => folderOfType(c.type)))].map((folder) => {
     const inside = all.filter((c) => folderOfType(c.type) === folder);
     const add = (of: (c: ManifestComponent) => number): number => inside.reduce((total, c) => total + of(c), 0);
-    return { folder, files: add((c) => c.files), sizeBytes: add((c) => c.sizeBytes), storedBytes: add((c) => c.storedBytes) };
+    return {
+      folder,
+      files: add((c) => c.files),
+      sizeBytes: add((c) => c.sizeBytes),
+      storedBytes: add((c) => c.storedBytes),
+    };
   });
   const instants = all.flatMap((c) => (c.capturedAt === undefined ? [] : [Date.parse(c.capturedAt)]));
   const whole = captured.every((c) => c.partial.status === 'complete' && !c.corrupt);

@@ -38,7 +38,12 @@ export class Engine {
       case 'init': {
         const { repository, keyLocation } = await makeRepository(deps, command.encryption ?? deps.config.encryption);
         const { id, encrypted } = repository.info;
-        const result = { id, encrypted, location: deps.storage.location, ...(keyLocation === undefined ? {} : { keyLocation }) };
+        const result = {
+          id,
+          encrypted,
+          location: deps.storage.location,
+          ...(keyLocation === undefined ? {} : { keyLocation }),
+        };
         return { status: 'succeeded', result };
       }
       case 'create':

@@ -43,7 +43,8 @@ const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** Whether one sortable id (kernel's `newId`) was made `ms` before another. */
 function isOlder(id: string, than: string, ms: number): boolean {
-  const time = (text: string): number => Array.from(text.slice(0, 10), (c) => DIGITS.indexOf(c)).reduce((sum, digit) => sum * 32 + digit, 0);
+  const time = (text: string): number =>
+    Array.from(text.slice(0, 10), (c) => DIGITS.indexOf(c)).reduce((sum, digit) => sum * 32 + digit, 0);
   return time(than) - time(id) > ms;
 }
 

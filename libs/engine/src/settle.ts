@@ -4,7 +4,10 @@ import { Marker, missingPacks, hashOfKey, type Repository } from '@foodsave-back
  * What an interrupted create left: a manifest without its second copy. When everything it needs is there, the backup counts
  * and is confirmed; otherwise it was never acknowledged and goes. What could not be read just now stays as it is. Nothing happens while another create may be about to confirm it.
  */
-export async function settleUnconfirmed(repository: Repository, ownLease: string): Promise<{ confirmed: string[]; removed: string[] }> {
+export async function settleUnconfirmed(
+  repository: Repository,
+  ownLease: string,
+): Promise<{ confirmed: string[]; removed: string[] }> {
   const settled = { confirmed: [] as string[], removed: [] as string[] };
   const { unconfirmed, repairable } = await repository.manifests.list();
   for (const { name, missing } of repairable) if (missing === 'first') await repository.manifests.restoreFirst(name);

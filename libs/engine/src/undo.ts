@@ -5,7 +5,11 @@ import { restore } from './restore.ts';
 import type { Command, EngineDeps, RunContext, RunOutcome } from './types.ts';
 
 /** Puts back what the last restore into the live application replaced. The state before the undo is saved too, so that it can be undone. */
-export async function undo(deps: EngineDeps, command: Extract<Command, { command: 'undo' }>, context: RunContext): Promise<RunOutcome> {
+export async function undo(
+  deps: EngineDeps,
+  command: Extract<Command, { command: 'undo' }>,
+  context: RunContext,
+): Promise<RunOutcome> {
   const repository = await openRepository(deps);
   const last = await lastRestore(deps);
   const listing = await repository.manifests.list();
@@ -17,5 +21,9 @@ export async function undo(deps: EngineDeps, command: Extract<Command, { command
     });
   }
   const dryRun = command.dryRun === true ? { dryRun: true } : {};
-  return restore(deps, { command: 'restore', name: manifest.name, components: Object.keys(manifest.components), ...dryRun }, context);
+  return restore(
+    deps,
+    { command: 'restore', name: manifest.name, components: Object.keys(manifest.components), ...dryRun },
+    context,
+  );
 }

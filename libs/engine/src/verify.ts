@@ -7,7 +7,14 @@ import { openRepository, withLease } from './opened.ts';
 import { withScratch } from './scratch.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
 import { componentOf, configured, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
-import { CHECKSUMS_OFF, type Command, type EngineDeps, type RunContext, type RunOutcome, type VerifyResult } from './types.ts';
+import {
+  CHECKSUMS_OFF,
+  type Command,
+  type EngineDeps,
+  type RunContext,
+  type RunOutcome,
+  type VerifyResult,
+} from './types.ts';
 
 type Verify = Extract<Command, { command: 'verify' }>;
 
@@ -19,18 +26,32 @@ export async function verify(deps: EngineDeps, command: Verify, context: RunCont
   const repository = await openRepository(deps);
   return withLease(repository, { purpose: 'verify', exclusive: false, readOnly: true }, async () => {
     const manifest = await repository.manifests.get(command.name);
-    const result: VerifyResult = { name: manifest.name, level: command.level, status: 'ok', checkedBytes: 0, checkedFiles: 0, damaged: [], notes: [] };
+    const result: VerifyResult = {
+      name: manifest.name,
+      level: command.level,
+      status: 'ok',
+      checkedBytes: 0,
+      checkedFiles: 0,
+      damaged: [],
+      notes: [],
+    };
     if (!deps.config.checksums) result.notes.push(CHECKSUMS_OFF);
     const source = await verifyStructure(repository, manifest, result, context);
     if (command.level === 'full' && deps.config.checksums) {
-      await withScratch(deps, (scratch) => verifyContents({ deps, context, repository, manifest, source, result, scratch }));
+      await withScratch(deps, (scratch) =>
+        verifyContents({ deps, context, repository, manifest, source, result, scratch }),
+      );
     }
     result.status = result.damaged.length === 0 ? 'ok' : 'damaged';
     await note(repository, deps, manifest, result);
     if (result.status === 'ok') return { status: 'succeeded', result };
-    const error = new BackupError('VERIFICATION_FAILED', `Verification failed: "${manifest.name}" is damaged in ${result.damaged.length === 1 ? 'one place' : `${result.damaged.length} places`}`, {
-      hint: 'Restore with --target: everything that is good comes back, and the damaged files are listed. Take a new backup now.',
-    });
+    const error = new BackupError(
+      'VERIFICATION_FAILED',
+      `Verification failed: "${manifest.name}" is damaged in ${result.damaged.length === 1 ? 'one place' : `${result.damaged.length} places`}`,
+      {
+        hint: 'Restore with --target: everything that is good comes back, and the damaged files are listed. Take a new backup now.',
+      },
+    );
     return { status: 'failed', result, error: error.toJSON() };
   });
 }
@@ -54,7 +75,12 @@ async function note(repository: Repository, deps: EngineDeps, manifest: Manifest
 }
 
 /** Manifest, trees, presence and sizes of every pack that is needed. */
-async function verifyStructure(repository: Repository, manifest: Manifest, result: VerifyResult, context: RunContext): Promise<Source> {
+async function verifyStructure(
+  repository: Repository,
+  manifest: Manifest,
+  result: VerifyResult,
+  context: RunContext,
+): Promise<Source> {
   context.progress({ phase: 'structure', doneBytes: 0, doneFiles: 0 });
   const load = await repository.loadIndex(context.signal);
   for (const key of await missingPacks(repository, load.index)) {
@@ -90,11 +116,21 @@ async function verifyContents(job: ContentJob): Promise<void> {
     for await (const entry of entriesOf(job, instance)) {
       throwIfCancelled(context.signal);
       if (entry.kind !== 'file') continue;
-      const damage = bad.has(entry.path) ? undefined : await damageOf(entry.content?.(), entry.size, entry.sha256, (bytes) => {
-        job.result.checkedBytes += bytes;
-        const { checkedBytes: doneBytes, checkedFiles: doneFiles } = job.result;
-        context.progress({ phase: 'verify', component: instance, current: entry.path, doneBytes, totalBytes, doneFiles, totalFiles });
-      });
+      const damage = bad.has(entry.path)
+        ? undefined
+        : await damageOf(entry.content?.(), entry.size, entry.sha256, (bytes) => {
+            job.result.checkedBytes += bytes;
+            const { checkedBytes: doneBytes, checkedFiles: doneFiles } = job.result;
+            context.progress({
+              phase: 'verify',
+              component: instance,
+              current: entry.path,
+              doneBytes,
+              totalBytes,
+              doneFiles,
+              totalFiles,
+            });
+          });
       job.result.checkedFiles++;
       if (damage !== undefined) job.result.damaged.push({ component: instance, path: entry.path, reason: damage });
     }
@@ -147,7 +183,18 @@ async function openRestored(job: ContentJob, instance: string): Promise<void> {
   const { deps, context, repository, manifest, source, scratch } = job;
   const result = { name: manifest.name, dryRun: false, components: {}, failed: [] };
   const command = { command: 'restore' as const, name: manifest.name };
-  const restoreJob: RestoreJob = { deps, command, context: quiet(context), repository, manifest, source, instances: [instance], scratch, result, leaseId: '' };
+  const restoreJob: RestoreJob = {
+    deps,
+    command,
+    context: quiet(context),
+    repository,
+    manifest,
+    source,
+    instances: [instance],
+    scratch,
+    result,
+    leaseId: '',
+  };
   const component = configured(restoreJob, instance);
   if (component === undefined) {
     job.result.notes.push(`${instance} is not configured any more: its bytes were compared, it was not opened.`);

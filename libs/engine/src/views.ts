@@ -30,7 +30,11 @@ function verificationOf(manifest: Manifest, notes: readonly StoredNote[]): Verif
   return view;
 }
 
-export function backupView(manifest: Manifest, notes: readonly StoredNote[], tiers: readonly string[] = []): BackupView {
+export function backupView(
+  manifest: Manifest,
+  notes: readonly StoredNote[],
+  tiers: readonly string[] = [],
+): BackupView {
   const verification = verificationOf(manifest, notes);
   const components: Record<string, BackupComponentView> = {};
   for (const [instance, c] of Object.entries(manifest.components)) {

@@ -31,7 +31,11 @@ export interface BlobEntry {
  * The id of a blob from its frames (FORMAT.md section 5). Page hashes are the exception: their id is derived from the id
  * of the pages blob, so that whoever knows that blob finds its hashes without a pointer.
  */
-export function blobId(keys: RepositoryKeys, kind: BlobKind, frames: readonly Pick<Frame, 'length' | 'hash'>[]): Buffer {
+export function blobId(
+  keys: RepositoryKeys,
+  kind: BlobKind,
+  frames: readonly Pick<Frame, 'length' | 'hash'>[],
+): Buffer {
   const bytes = Buffer.allocUnsafe(1 + frames.length * 36);
   bytes[0] = kind;
   frames.forEach((frame, i) => {

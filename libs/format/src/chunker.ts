@@ -26,7 +26,10 @@ export class Chunker {
     this.#sizes = sizes;
     this.#gear = new Int32Array(256);
     for (let i = 0; i < 256; i++) {
-      this.#gear[i] = createHmac('sha256', key).update(Buffer.from([i])).digest().readInt32LE(0);
+      this.#gear[i] = createHmac('sha256', key)
+        .update(Buffer.from([i]))
+        .digest()
+        .readInt32LE(0);
     }
     const bits = Math.round(Math.log2(sizes.average));
     // The gear hash shifts left: its upper bits have seen the most bytes, so the masks are taken from there.

@@ -48,7 +48,10 @@ export function encodeExtents(list: ExtentList): Buffer {
       continue;
     }
     const number = numbers.get(extent.blob.toString('latin1')) ?? 0;
-    writer.varint(number).zigzag(BigInt(extent.offset - (expected[number] ?? 0))).varint(extent.length);
+    writer
+      .varint(number)
+      .zigzag(BigInt(extent.offset - (expected[number] ?? 0)))
+      .varint(extent.length);
     expected[number] = extent.offset + extent.length;
   }
   return writer.finish();

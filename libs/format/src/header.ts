@@ -53,9 +53,13 @@ export function readHeader(keys: RepositoryKeys, object: Uint8Array, kind: Objec
   if (!bytes.subarray(0, 8).equals(MAGIC)) throw malformed('it does not start with FSBACKUP');
   const version = bytes.readUInt8(8);
   if (version > FORMAT_VERSION) {
-    throw new BackupError('FORMAT_TOO_NEW', `An object has format version ${version}; this software knows ${FORMAT_VERSION}`, {
-      hint: 'Update this software.',
-    });
+    throw new BackupError(
+      'FORMAT_TOO_NEW',
+      `An object has format version ${version}; this software knows ${FORMAT_VERSION}`,
+      {
+        hint: 'Update this software.',
+      },
+    );
   }
   if (version !== FORMAT_VERSION) throw malformed(`format version ${version}`);
   if (bytes[9] !== kind) throw malformed('it is an object of another kind');

@@ -52,7 +52,8 @@ export function decodeJsonFile(
 ): Record<string, unknown> {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
   const start = bytes.lastIndexOf('  "checksum": "');
-  const tail = start >= 0 && bytes.length - start <= TAIL_BYTES ? LAST_LINE.exec(bytes.toString('latin1', start)) : null;
+  const tail =
+    start >= 0 && bytes.length - start <= TAIL_BYTES ? LAST_LINE.exec(bytes.toString('latin1', start)) : null;
   if (tail === null) throw malformed('it does not end with its checksum');
   const body = bytes.subarray(0, start);
   if (verify !== undefined) {

@@ -60,7 +60,8 @@ const FORMAT = 'foodsave-backup manifest';
 
 /** The bytes of both copies of a manifest. `salt`: 32 random bytes. */
 export function encodeManifest(keys: RepositoryKeys, manifest: Manifest, salt: Uint8Array): Buffer {
-  const { status, durationMs, trigger, tags, application, software, captureSkewMs, verification, components } = manifest;
+  const { status, durationMs, trigger, tags, application, software, captureSkewMs, verification, components } =
+    manifest;
   const secret: ManifestPrivate = {
     ...{ status, durationMs, trigger, tags, application, software, captureSkewMs, components },
     ...(verification === undefined ? {} : { verification }),
@@ -95,7 +96,10 @@ export function decodeManifest(keys: RepositoryKeys, file: Uint8Array): Manifest
       hint: 'Update this software.',
     });
   }
-  const json = decodeJsonFile(file, keys.encrypted ? { kind: 'hmac-sha256', key: keys.manifestKey } : { kind: 'sha256' });
+  const json = decodeJsonFile(
+    file,
+    keys.encrypted ? { kind: 'hmac-sha256', key: keys.manifestKey } : { kind: 'sha256' },
+  );
   if (json['format'] !== FORMAT || json['version'] !== FORMAT_VERSION) throw malformed('it is not a manifest');
   if (json['repositoryId'] !== keys.repositoryId.toString('hex')) throw malformed('it belongs to another repository');
   const { components: folders, private: hidden, format: _format, version: _version, ...open } = json;

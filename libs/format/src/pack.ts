@@ -74,7 +74,12 @@ export class PackBuilder {
       const stored =
         this.#key === undefined
           ? frame.data
-          : encrypt(this.#key, frameNonce(this.#frames), frameContext(id, kind, i, frame.length, frame.codec), frame.data);
+          : encrypt(
+              this.#key,
+              frameNonce(this.#frames),
+              frameContext(id, kind, i, frame.length, frame.codec),
+              frame.data,
+            );
       this.#parts.push(stored);
       this.#size += stored.length;
       this.#frames++;
@@ -87,7 +92,14 @@ export class PackBuilder {
 
   finish(): { bytes: Buffer; hash: Buffer; blobs: BlobEntry[] } {
     const directory = encodeDirectory(this.#blobs);
-    const sealed = sealPart(this.#keys, OBJECT_KIND.pack, this.#header.salt, directoryNonce(), this.#header.bytes, directory);
+    const sealed = sealPart(
+      this.#keys,
+      OBJECT_KIND.pack,
+      this.#header.salt,
+      directoryNonce(),
+      this.#header.bytes,
+      directory,
+    );
     const footer = Buffer.alloc(FOOTER_BYTES);
     footer.writeUInt32LE(sealed.length, 0);
     FOOTER_MAGIC.copy(footer, 8);
@@ -134,7 +146,13 @@ function decodeBlob(record: Uint8Array): BlobEntry {
     else unknownField(tag, 'a pack directory');
   }
   const { kind, id, offset, firstFrame, frames } = blob;
-  if (kind === undefined || id === undefined || offset === undefined || firstFrame === undefined || frames === undefined) {
+  if (
+    kind === undefined ||
+    id === undefined ||
+    offset === undefined ||
+    firstFrame === undefined ||
+    frames === undefined
+  ) {
     throw malformed('a blob of a directory is incomplete');
   }
   return { kind, id, offset, firstFrame, frames };
@@ -188,7 +206,12 @@ export function packKey(keys: RepositoryKeys, header: Uint8Array): Buffer | unde
 }
 
 /** Decrypts, decompresses and compares one stored frame. Throws DATA_DAMAGED. */
-export function openFrame(key: Uint8Array | undefined, blob: BlobEntry, frameInBlob: number, stored: Uint8Array): Uint8Array {
+export function openFrame(
+  key: Uint8Array | undefined,
+  blob: BlobEntry,
+  frameInBlob: number,
+  stored: Uint8Array,
+): Uint8Array {
   const frame = blob.frames[frameInBlob];
   if (frame?.stored !== stored.length) throw malformed('a frame is not where the index says');
   const data =

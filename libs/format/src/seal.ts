@@ -58,7 +58,8 @@ export function decompress(codec: number, stored: Uint8Array, rawLength: number)
 /** A header and one sealed part (FORMAT.md section 4): index files, notes, private manifest parts. */
 export function sealObject(keys: RepositoryKeys, kind: ObjectKind, content: Uint8Array, salt: Uint8Array): Buffer {
   const header = makeHeader(keys, kind, 'meta', salt);
-  const packed = content.length > 64 ? zstdCompressSync(content, { params: { [constants.ZSTD_c_compressionLevel]: 3 } }) : content;
+  const packed =
+    content.length > 64 ? zstdCompressSync(content, { params: { [constants.ZSTD_c_compressionLevel]: 3 } }) : content;
   const smaller = packed.length < content.length;
   const plain = new ByteWriter(content.length + 8)
     .u8(smaller ? CODEC.zstd : CODEC.raw)

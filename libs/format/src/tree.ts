@@ -1,13 +1,4 @@
-import {
-  ByteReader,
-  ByteWriter,
-  idOf,
-  malformed,
-  numberOf,
-  readFields,
-  unknownField,
-  zigzagOf,
-} from './bytes.ts';
+import { ByteReader, ByteWriter, idOf, malformed, numberOf, readFields, unknownField, zigzagOf } from './bytes.ts';
 import { decodeExtents, encodeExtents, type ExtentList } from './extents.ts';
 
 export interface TreeMeta {
@@ -116,7 +107,8 @@ export function decodeTreeNode(bytes: Uint8Array): TreeNode {
     else if (tag === 3) {
       const entry = decodeEntry(value);
       const previous = entries.at(-1);
-      if (previous !== undefined && Buffer.compare(previous.name, entry.name) >= 0) throw malformed('names out of order');
+      if (previous !== undefined && Buffer.compare(previous.name, entry.name) >= 0)
+        throw malformed('names out of order');
       entries.push(entry);
     } else if (tag === 5) {
       const reader = new ByteReader(value);
@@ -166,7 +158,12 @@ function decodeEntry(record: Uint8Array): TreeEntry {
 }
 
 function decodeFile(base: EntryBase, fields: Fields): FileEntry {
-  const entry: FileEntry = { ...base, type: 'file', size: numberOf(required(fields, 9)), sha256: idOf(required(fields, 11)) };
+  const entry: FileEntry = {
+    ...base,
+    type: 'file',
+    size: numberOf(required(fields, 9)),
+    sha256: idOf(required(fields, 11)),
+  };
   const extents = fields.get(13);
   const root = fields.get(15);
   const pageSize = fields.get(6);

@@ -7,7 +7,19 @@ describe('backup names', () => {
       assertBackupName(name);
     }).not.toThrow();
   });
-  it.each(['', '../x', '.x', 'a/b', 'x'.repeat(101), 'ą', 'a\n', 'Repository', 'KEYS', 'recover.mjs', 'repository.json'])('refuses %j', (name) => {
+  it.each([
+    '',
+    '../x',
+    '.x',
+    'a/b',
+    'x'.repeat(101),
+    'ą',
+    'a\n',
+    'Repository',
+    'KEYS',
+    'recover.mjs',
+    'repository.json',
+  ])('refuses %j', (name) => {
     expect(() => {
       assertBackupName(name);
     }).toThrow(BackupError);

@@ -2,8 +2,29 @@ import { BackupError } from './errors.ts';
 
 /** Names that the repository layout or the software itself needs, published in FORMAT.md. Compared without case. */
 export const RESERVED_NAMES: readonly string[] = [
-  'repository', 'keys', 'database', 'files', 'config', 'vector_store', 'custom', 'meta', 'index', 'manifests', 'notes',
-  'locks', 'recovery', 'recover', 'quarantine', 'parity', 'state', 'tmp', 'latest', 'con', 'prn', 'aux', 'nul',
+  'repository',
+  'keys',
+  'database',
+  'files',
+  'config',
+  'vector_store',
+  'custom',
+  'meta',
+  'index',
+  'manifests',
+  'notes',
+  'locks',
+  'recovery',
+  'recover',
+  'quarantine',
+  'parity',
+  'state',
+  'tmp',
+  'latest',
+  'con',
+  'prn',
+  'aux',
+  'nul',
 ];
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;

@@ -52,7 +52,10 @@ export class BlobIndex {
   all(id: Uint8Array): BlobLocation[] {
     const first = this.get(id);
     if (first === undefined) return [];
-    return [first, ...(this.#copies.get(Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1')) ?? [])];
+    return [
+      first,
+      ...(this.#copies.get(Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1')) ?? []),
+    ];
   }
 
   get(id: Uint8Array): BlobLocation | undefined {

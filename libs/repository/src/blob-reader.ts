@@ -155,7 +155,10 @@ export class BlobReader {
     const name = pack.hash.toString('hex');
     let key = this.#packKeys.get(name);
     if (key === undefined) {
-      const header = await this.#storage.get(packObjectKey(pack.folder, pack.hash), { offset: 0, length: HEADER_BYTES });
+      const header = await this.#storage.get(packObjectKey(pack.folder, pack.hash), {
+        offset: 0,
+        length: HEADER_BYTES,
+      });
       key = packKey(this.#keys, header);
       if (this.#packKeys.size >= KEYS_CACHED) this.#packKeys.clear();
       this.#packKeys.set(name, key);

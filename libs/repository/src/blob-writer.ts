@@ -85,7 +85,13 @@ export class BlobWriter {
    * `frames`: the blob's bytes, cut by the caller; not to be touched afterwards. `id`: only for kinds whose id is not made
    * of their frames (page hashes).
    */
-  async save(folder: Folder, kind: BlobKind, frames: readonly Uint8Array[], tally: Tally, id?: Buffer): Promise<SavedBlob> {
+  async save(
+    folder: Folder,
+    kind: BlobKind,
+    frames: readonly Uint8Array[],
+    tally: Tally,
+    id?: Buffer,
+  ): Promise<SavedBlob> {
     this.#rethrow();
     const hashed = frames.map((data) => ({ data, length: data.length, hash: sha256(data) }));
     const blob = id ?? blobId(this.#keys, kind, hashed);

@@ -1,5 +1,17 @@
 import { BackupError, toBackupError } from '@foodsave-backup/kernel';
-import { blobId, BLOB_KIND, FOLDERS, HEADER_BYTES, openDirectory, openFrame, packKey, parseKeyFile, readFooter, sha256, FOOTER_BYTES } from '@foodsave-backup/format';
+import {
+  blobId,
+  BLOB_KIND,
+  FOLDERS,
+  HEADER_BYTES,
+  openDirectory,
+  openFrame,
+  packKey,
+  parseKeyFile,
+  readFooter,
+  sha256,
+  FOOTER_BYTES,
+} from '@foodsave-backup/format';
 import { hashOfKey, packObjectKey } from './layout.ts';
 import { Marker, unusedPacks } from './reachable.ts';
 import type { Repository } from './repository.ts';
@@ -47,7 +59,12 @@ export async function checkRepository(repository: Repository, options: CheckOpti
   const listing = await repository.manifests.list(options.signal);
   for (const { name, reason } of listing.damaged) damaged.push({ kind: 'manifest', what: name, reason, backup: name });
   for (const { name, missing } of listing.repairable) {
-    damaged.push({ kind: 'manifest', what: name, reason: `its ${missing} copy is missing or damaged; the other is good`, backup: name });
+    damaged.push({
+      kind: 'manifest',
+      what: name,
+      reason: `its ${missing} copy is missing or damaged; the other is good`,
+      backup: name,
+    });
   }
   const load = await repository.loadIndex(options.signal);
   for (const { key, reason } of load.damaged) damaged.push({ kind: 'index', what: key, reason });
@@ -151,12 +168,14 @@ async function checkPack(repository: Repository, key: string): Promise<void> {
   const { keys } = repository;
   const bytes = await repository.storage.get(key);
   const hash = hashOfKey(key);
-  if (hash === undefined || !sha256(bytes).equals(hash)) throw new BackupError('DATA_DAMAGED', 'its SHA-256 is not its name');
+  if (hash === undefined || !sha256(bytes).equals(hash))
+    throw new BackupError('DATA_DAMAGED', 'its SHA-256 is not its name');
   const header = bytes.subarray(0, HEADER_BYTES);
   const place = readFooter(bytes.subarray(bytes.length - FOOTER_BYTES), bytes.length);
   const sealed = bytes.subarray(place.offset, place.offset + place.length);
   const { folder, blobs } = openDirectory(keys, header, sealed, bytes.length);
-  if (packObjectKey(folder, hash) !== key) throw new BackupError('DATA_DAMAGED', 'it lies in another folder than it says');
+  if (packObjectKey(folder, hash) !== key)
+    throw new BackupError('DATA_DAMAGED', 'it lies in another folder than it says');
   const frameKey = packKey(keys, header);
   for (const blob of blobs) {
     let at = blob.offset;

@@ -1,5 +1,12 @@
 import { BackupError } from '@foodsave-backup/kernel';
-import { decodeExtentNode, LIMITS, malformed, type Extent, type ExtentList, type FileEntry } from '@foodsave-backup/format';
+import {
+  decodeExtentNode,
+  LIMITS,
+  malformed,
+  type Extent,
+  type ExtentList,
+  type FileEntry,
+} from '@foodsave-backup/format';
 import type { BlobReader } from './blob-reader.ts';
 
 /** A leaf of a file's extents, with the id of its node when it has one of its own. */
@@ -40,7 +47,12 @@ export async function* readContent(reader: BlobReader, entry: FileEntry): AsyncG
   if (left !== 0) throw new BackupError('DATA_DAMAGED', 'The extents of a file end before its size');
 }
 
-async function* readExtent(reader: BlobReader, extent: Extent, unit: number, bytes: number): AsyncGenerator<Uint8Array> {
+async function* readExtent(
+  reader: BlobReader,
+  extent: Extent,
+  unit: number,
+  bytes: number,
+): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes; at += PIECE_BYTES) {
     const length = Math.min(PIECE_BYTES, bytes - at);
     yield extent.blob === undefined

@@ -32,7 +32,10 @@ export async function saveExtentTree(
   const close = async (): Promise<void> => {
     if (current.length === 0) return;
     const bytes = current.reduce((sum, e) => sum + e.length * list.unit, 0);
-    leaves.push({ id: await saveExtentNode(blobs, tally, encodeExtentLeaf({ unit: list.unit, extents: current })), bytes });
+    leaves.push({
+      id: await saveExtentNode(blobs, tally, encodeExtentLeaf({ unit: list.unit, extents: current })),
+      bytes,
+    });
     current = [];
   };
   for (const extent of list.extents) {

@@ -111,7 +111,8 @@ export class IndexStore {
     const place = readFooter(footer, size);
     const sealed = await this.#storage.get(key, place);
     const directory = openDirectory(this.#keys, header, sealed, size);
-    if (directory.folder !== folder) throw new BackupError('DATA_DAMAGED', 'A pack lies in another folder than it says');
+    if (directory.folder !== folder)
+      throw new BackupError('DATA_DAMAGED', 'A pack lies in another folder than it says');
     return { hash, folder, size, blobs: directory.blobs };
   }
 

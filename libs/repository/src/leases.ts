@@ -98,7 +98,14 @@ export class LeaseStore {
     try {
       await remove();
     } catch {
-      const timer = setInterval(() => void remove().then(() => clearInterval(timer), () => undefined), RENEW_MS);
+      const timer = setInterval(
+        () =>
+          void remove().then(
+            () => clearInterval(timer),
+            () => undefined,
+          ),
+        RENEW_MS,
+      );
       timer.unref();
     }
   }

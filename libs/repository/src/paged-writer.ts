@@ -78,7 +78,14 @@ export class PagedWriter {
   #open: OpenBlob | undefined;
   #changed = 0;
 
-  constructor(keys: RepositoryKeys, blobs: BlobWriter, reader: BlobReader, index: BlobIndex, folder: Folder, tally: Tally) {
+  constructor(
+    keys: RepositoryKeys,
+    blobs: BlobWriter,
+    reader: BlobReader,
+    index: BlobIndex,
+    folder: Folder,
+    tally: Tally,
+  ) {
     this.#keys = keys;
     this.#blobs = blobs;
     this.#reader = reader;
@@ -88,7 +95,11 @@ export class PagedWriter {
   }
 
   /** `previous`: the file's entry in the newest backup; used when it was kept by page of the same size. */
-  async save(source: PageSource, previous: FileEntry | undefined, progress: (bytes: number) => void): Promise<SavedPages> {
+  async save(
+    source: PageSource,
+    previous: FileEntry | undefined,
+    progress: (bytes: number) => void,
+  ): Promise<SavedPages> {
     this.#pageSize = source.pageSize;
     const size = source.pageSize * source.pageCount;
     const usable = previous?.pageSize === source.pageSize ? previous : undefined;
@@ -119,7 +130,9 @@ export class PagedWriter {
     if (leaves.length === 1 && only.extents.length <= 32) return { extents: { unit, extents: only.extents } };
     const children: ExtentChild[] = [];
     for (const leaf of leaves) {
-      const id = leaf.reuse ?? (await saveExtentNode(this.#blobs, this.#tally, encodeExtentLeaf({ unit, extents: leaf.extents })));
+      const id =
+        leaf.reuse ??
+        (await saveExtentNode(this.#blobs, this.#tally, encodeExtentLeaf({ unit, extents: leaf.extents })));
       children.push({ id, bytes: leaf.pages * unit });
     }
     return { extentRoot: await saveInnerNodes(this.#blobs, this.#tally, children) };
@@ -156,7 +169,8 @@ export class PagedWriter {
           continue;
         }
         same = false;
-        if (this.#add(bytes.subarray(i * source.pageSize, (i + 1) * source.pageSize), hash, extents)) await this.#flush();
+        if (this.#add(bytes.subarray(i * source.pageSize, (i + 1) * source.pageSize), hash, extents))
+          await this.#flush();
       }
     }
     return { extents, reuse: same ? before?.id : undefined };
@@ -232,7 +246,8 @@ export class PagedWriter {
     const key = blob.toString('latin1');
     if (cache.has(key)) return cache.get(key);
     const id = pageHashesId(this.#keys, blob);
-    const hashes = this.#index.has(blob) && this.#index.has(id) ? await this.#reader.read(id).catch(() => undefined) : undefined;
+    const hashes =
+      this.#index.has(blob) && this.#index.has(id) ? await this.#reader.read(id).catch(() => undefined) : undefined;
     cache.set(key, hashes);
     return hashes;
   }

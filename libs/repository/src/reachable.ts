@@ -38,7 +38,11 @@ export class Marker {
   }
 
   /** Walks every component of a backup; `missing` is told of each file or directory that is not whole. */
-  async mark(manifest: Manifest, missing: (instance: string, what: Missing) => void, signal?: AbortSignal): Promise<void> {
+  async mark(
+    manifest: Manifest,
+    missing: (instance: string, what: Missing) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
     for (const [instance, component] of Object.entries(manifest.components)) {
       if (component.root === undefined) continue;
       signal?.throwIfAborted();
@@ -48,7 +52,13 @@ export class Marker {
     }
   }
 
-  async #tree(id: Buffer, path: string, levels: number, depth: number, missing: (what: Missing) => void): Promise<boolean> {
+  async #tree(
+    id: Buffer,
+    path: string,
+    levels: number,
+    depth: number,
+    missing: (what: Missing) => void,
+  ): Promise<boolean> {
     const key = id.toString('latin1');
     if (this.#done.has(key)) return true;
     let whole = this.#use(id);
@@ -56,7 +66,8 @@ export class Marker {
       if (depth > 1024 || levels < 0) throw malformed('a tree is too deep');
       const node = decodeTreeNode(await this.#blobs.read(id));
       if (!node.leaf) {
-        for (const child of node.children) whole = (await this.#tree(child.id, path, levels - 1, depth, missing)) && whole;
+        for (const child of node.children)
+          whole = (await this.#tree(child.id, path, levels - 1, depth, missing)) && whole;
       } else {
         for (const entry of node.entries) {
           const here = path === '' ? entry.name.toString('utf8') : `${path}/${entry.name.toString('utf8')}`;

@@ -139,10 +139,14 @@ export class Repository {
       });
     }
     if (unreadable !== undefined) throw unreadable;
-    throw new BackupError('REPOSITORY_DAMAGED', `Both copies of repository.json at ${storage.location} are damaged: ${damage.message}`, {
-      hint: 'Restore repository.json from a copy of the repository; it never changes.',
-      cause: damage,
-    });
+    throw new BackupError(
+      'REPOSITORY_DAMAGED',
+      `Both copies of repository.json at ${storage.location} are damaged: ${damage.message}`,
+      {
+        hint: 'Restore repository.json from a copy of the repository; it never changes.',
+        cause: damage,
+      },
+    );
   }
 
   static async #unlock(storage: StorageBackend, info: RepositoryInfo, secret: string): Promise<Buffer> {

@@ -202,12 +202,14 @@ export class ComponentWriter {
     const entry = await this.#previous.find(path);
     if (entry?.type !== 'file') return entry;
     if (!(await this.#isIntact(entry))) return undefined;
-    if (entry.extents !== undefined && entry.pageSize === undefined) this.#streams.remember(entry.sha256, entry.extents);
+    if (entry.extents !== undefined && entry.pageSize === undefined)
+      this.#streams.remember(entry.sha256, entry.extents);
     return entry;
   }
 
   async #isIntact(entry: FileEntry): Promise<boolean> {
-    const present = (list: ExtentList): boolean => list.extents.every((e) => e.blob === undefined || this.#index.has(e.blob));
+    const present = (list: ExtentList): boolean =>
+      list.extents.every((e) => e.blob === undefined || this.#index.has(e.blob));
     if (entry.extents !== undefined) return present(entry.extents);
     if (entry.extentRoot === undefined) return true;
     if (!this.#lossy) return this.#index.has(entry.extentRoot);

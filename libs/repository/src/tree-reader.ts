@@ -32,7 +32,8 @@ export class TreeReader {
       return;
     }
     for (const entry of node.entries) {
-      if (order.last !== undefined && Buffer.compare(order.last, entry.name) >= 0) throw malformed('names out of order');
+      if (order.last !== undefined && Buffer.compare(order.last, entry.name) >= 0)
+        throw malformed('names out of order');
       order.last = entry.name;
       yield entry;
     }

@@ -45,7 +45,9 @@ const ROOT_META: TreeMeta = { mode: 0o755, mtimeNs: 0n };
 export class TreeWriter {
   readonly #blobs: BlobWriter;
   readonly #tally: Tally;
-  readonly #stack: OpenDirectory[] = [{ name: Buffer.alloc(0), meta: ROOT_META, slots: [], files: 0, bytes: 0, implied: true }];
+  readonly #stack: OpenDirectory[] = [
+    { name: Buffer.alloc(0), meta: ROOT_META, slots: [], files: 0, bytes: 0, implied: true },
+  ];
 
   constructor(blobs: BlobWriter, tally: Tally) {
     this.#blobs = blobs;
@@ -64,7 +66,11 @@ export class TreeWriter {
     parent.files++;
     parent.bytes += file.size;
     const { place, ...rest } = file;
-    this.#push(parent, name, place.then((where) => encodeEntry({ ...rest, ...where, name })));
+    this.#push(
+      parent,
+      name,
+      place.then((where) => encodeEntry({ ...rest, ...where, name })),
+    );
   }
 
   addLink(path: readonly Buffer[], link: NewLink): void {
@@ -89,7 +95,14 @@ export class TreeWriter {
     }
     while (this.#stack.length > depth + 1) this.#leave();
     for (; depth < parents.length; depth++) {
-      this.#stack.push({ name: parents[depth] as Buffer, meta: ROOT_META, slots: [], files: 0, bytes: 0, implied: true });
+      this.#stack.push({
+        name: parents[depth] as Buffer,
+        meta: ROOT_META,
+        slots: [],
+        files: 0,
+        bytes: 0,
+        implied: true,
+      });
     }
     const top = this.#stack.at(-1);
     assert(top !== undefined, 'a tree has a root');
@@ -104,7 +117,15 @@ export class TreeWriter {
     parent.bytes += left.bytes;
     const { name, meta, files, bytes, implied } = left;
     const encoded = this.#write(left).then((tree) => {
-      const entry: DirectoryEntry = { ...meta, type: 'directory', name, tree, files, bytes, ...(implied ? { implied } : {}) };
+      const entry: DirectoryEntry = {
+        ...meta,
+        type: 'directory',
+        name,
+        tree,
+        files,
+        bytes,
+        ...(implied ? { implied } : {}),
+      };
       return encodeEntry(entry);
     });
     this.#push(parent, name, encoded);
@@ -148,7 +169,8 @@ export class TreeWriter {
       for (let i = 0; i < nodes.length; i += 1024) {
         const group = nodes.slice(i, i + 1024);
         const [start] = group;
-        if (start !== undefined) above.push({ id: await this.#save(encodeTreeIndex(group)), firstName: start.firstName });
+        if (start !== undefined)
+          above.push({ id: await this.#save(encodeTreeIndex(group)), firstName: start.firstName });
       }
       nodes = above;
     }

@@ -59,7 +59,11 @@ class ForkedRun {
         else forward(event, context);
       });
       child.on('error', (error) => {
-        reject(new BackupError('INTERNAL', `The process of the run could not be started: ${error.message}`, { cause: error }));
+        reject(
+          new BackupError('INTERNAL', `The process of the run could not be started: ${error.message}`, {
+            cause: error,
+          }),
+        );
       });
       child.on('close', (code, signal) => {
         clearTimeout(killer);
@@ -93,5 +97,8 @@ function settle(
   const { status, result, error } = event;
   if (result !== undefined && (status === 'succeeded' || status === 'partial' || status === 'failed')) {
     resolve({ status, result, ...(error === undefined ? {} : { error }) });
-  } else reject(error === undefined ? new BackupError('INTERRUPTED', `The run ended as ${status}`) : deserializeError(error));
+  } else
+    reject(
+      error === undefined ? new BackupError('INTERRUPTED', `The run ended as ${status}`) : deserializeError(error),
+    );
 }

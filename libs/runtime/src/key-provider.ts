@@ -33,7 +33,9 @@ async function readKeyFile(path: string): Promise<string | undefined> {
   const lines = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
   const secret = normaliseSecret(lines.join('\n'));
   if (secret === '') {
-    throw new BackupError('KEY_MISSING', `The key file ${path} is empty`, { hint: 'Put the key back from the copy that you keep elsewhere.' });
+    throw new BackupError('KEY_MISSING', `The key file ${path} is empty`, {
+      hint: 'Put the key back from the copy that you keep elsewhere.',
+    });
   }
   return secret;
 }
@@ -51,10 +53,14 @@ async function createKeyFile(path: string): Promise<{ secret: string; location: 
       await file.close();
     }
   } catch (error) {
-    throw new BackupError('IO_ERROR', `The key file ${path} cannot be made (${systemErrorCode(error) ?? 'unknown reason'})`, {
-      hint: 'Check the directory, or name another with encryption.keyFile. No repository was made.',
-      cause: error,
-    });
+    throw new BackupError(
+      'IO_ERROR',
+      `The key file ${path} cannot be made (${systemErrorCode(error) ?? 'unknown reason'})`,
+      {
+        hint: 'Check the directory, or name another with encryption.keyFile. No repository was made.',
+        cause: error,
+      },
+    );
   }
   const directory = await open(dirname(path), 'r');
   try {

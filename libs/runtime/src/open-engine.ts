@@ -3,7 +3,7 @@ import type { ComponentDriver } from '@foodsave-backup/component';
 import { configDriver } from '@foodsave-backup/components-config';
 import { databaseDriver } from '@foodsave-backup/components-database';
 import { filesDriver } from '@foodsave-backup/components-files';
-import { vectorStoreDrivers } from "@foodsave-backup/components-vector-store";
+import { vectorStoreDrivers } from '@foodsave-backup/components-vector-store';
 import { Engine, type ComponentSpec, type EngineConfig, type EngineDeps } from '@foodsave-backup/engine';
 import { createLocalStorage, localFreeBytes, withRetry } from '@foodsave-backup/storage';
 import type { ResolvedConfig } from './config/index.ts';
@@ -19,7 +19,12 @@ const USUAL_DRIVER: Readonly<Record<string, string>> = {
   vector_store: 'faiss',
 };
 
-const DRIVERS: readonly ComponentDriver[] = [databaseDriver, filesDriver, configDriver, ...Object.values(vectorStoreDrivers)];
+const DRIVERS: readonly ComponentDriver[] = [
+  databaseDriver,
+  filesDriver,
+  configDriver,
+  ...Object.values(vectorStoreDrivers),
+];
 
 export interface OpenEngineOptions {
   clock?: Clock;

@@ -54,7 +54,11 @@ it('the example headers say what they are', () => {
 });
 
 it('the example extent list has a hole of 200 pages', () => {
-  const extents = [...readExtents(example('extents'))].map(({ blob, offset, length }) => [blob?.toString('hex', 0, 1), offset / 4096, length / 4096]);
+  const extents = [...readExtents(example('extents'))].map(({ blob, offset, length }) => [
+    blob?.toString('hex', 0, 1),
+    offset / 4096,
+    length / 4096,
+  ]);
   expect(extents).toEqual([
     ['aa', 0, 3],
     [undefined, 0, 200],

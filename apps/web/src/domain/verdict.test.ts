@@ -31,9 +31,7 @@ const failed: Readonly<Run> = {
 describe('the verdict', () => {
   it('is good only with a newest backup that is complete and whose new data was verified', () => {
     expect(verdict([backup()])).toBe('backedUp fine');
-    expect(verdict([backup({ verification: { level: 'full', status: 'ok', at: hoursAgo(1) } })])).toBe(
-      'backedUp fine',
-    );
+    expect(verdict([backup({ verification: { level: 'full', status: 'ok', at: hoursAgo(1) } })])).toBe('backedUp fine');
   });
 
   it('without a backup is "not protected"; safety backups do not count', () => {

@@ -123,7 +123,9 @@ describe('cancelling', () => {
     const letGo = holdRuns();
     const waiting = server.ask('POST', '/create');
     await expect.poll(() => space.executed).toBe(1);
-    expect((await server.ask('GET', '/retention')).json()).toMatchObject({ planError: { code: 'REPOSITORY_NOT_FOUND' } });
+    expect((await server.ask('GET', '/retention')).json()).toMatchObject({
+      planError: { code: 'REPOSITORY_NOT_FOUND' },
+    });
     letGo();
     await waiting;
     expect((await server.ask('GET', '/retention')).json()).toMatchObject({ plan: { deleted: [] } });

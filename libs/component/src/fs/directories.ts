@@ -19,7 +19,12 @@ export async function parentEntries(baseDir: string, path: string, clock: Clock)
     const layout = layoutPath(baseDir, at);
     if (layout === '' || isAtOrBelow(layout, OUTSIDE_DIRECTORY)) break;
     const stats = await stat(fsPath(at), { bigint: true });
-    entries.unshift({ path: layout, kind: 'directory', meta: metaOf(stats, BigInt(clock.now()) * 1_000_000n), size: 0 });
+    entries.unshift({
+      path: layout,
+      kind: 'directory',
+      meta: metaOf(stats, BigInt(clock.now()) * 1_000_000n),
+      size: 0,
+    });
   }
   return entries;
 }

@@ -231,7 +231,10 @@ export class LiveSink implements RestoreSink {
         throw commitFailed(error);
       }
     }
-    if (this.same > 0) this.notes.push(this.same === 1 ? '1 file already was as in the backup.' : `${this.same} files already were as in the backup.`);
+    if (this.same > 0)
+      this.notes.push(
+        this.same === 1 ? '1 file already was as in the backup.' : `${this.same} files already were as in the backup.`,
+      );
     return {
       files: this.files,
       bytes: this.bytes,

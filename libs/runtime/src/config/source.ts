@@ -17,8 +17,12 @@ export interface RawConfig {
 
 const MAX_CONFIG_BYTES = 1024 * 1024;
 const DEFAULT_FILE = 'backup.yaml';
+const SAMPLE_FILE = path.join('demo', DEFAULT_FILE);
 
-/** `--config`, else `BACKUP_CONFIG`, else `./backup.yaml`, else the embedded default. Throws CONFIG_INVALID. */
+/**
+ * `--config`, else `BACKUP_CONFIG`, else `./backup.yaml`; without any of them the sample application that `npm start` has made
+ * in `./demo`, else the embedded default, which is the same beside the working directory. Throws CONFIG_INVALID.
+ */
 export async function findConfig(options: LoadConfigOptions): Promise<RawConfig> {
   const { cwd, env } = options;
   if (options.configPath !== undefined) return readConfig(cwd, options.configPath, '--config');
@@ -33,6 +37,7 @@ export async function findConfig(options: LoadConfigOptions): Promise<RawConfig>
       );
     }
   }
+  if (await exists(path.join(cwd, SAMPLE_FILE))) return readConfig(cwd, SAMPLE_FILE, undefined);
   return { source: EMBEDDED_SOURCE, baseDir: cwd, value: embeddedDefault(), lineOf: () => undefined };
 }
 

@@ -4,7 +4,6 @@ import { describeConcurrency } from './concurrency.ts';
 import type { ConformanceMedium, Subject } from './subject.ts';
 import { collect, INVALID_KEYS, INVALID_PREFIXES, keysOf, patterned, titleOf, VALID_KEYS } from './samples.ts';
 
-
 /**
  * The contract of `StorageBackend` as a vitest suite; every backend and every decorator passes the same one.
  * `makeMedium` is called before each test.
