@@ -125,7 +125,7 @@ const LAYERS = [
   {
     layer: 'scripts',
     at: 'tools/scripts',
-    npm: ['rolldown', 'vite', 'typescript'],
+    npm: ['rolldown', 'vite', 'typescript', 'playwright-core'],
     core: [ANY],
     withoutKernel: true,
     tests: [],

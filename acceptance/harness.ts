@@ -27,7 +27,7 @@ export async function sampleApplication(
   return openApplication(directory, env, clock);
 }
 
-export async function openApplication(
+async function openApplication(
   directory: string,
   env: Readonly<Record<string, string>> = {},
   clock: Clock = systemClock,

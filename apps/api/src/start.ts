@@ -67,8 +67,19 @@ async function serve(config: ResolvedConfig, source: ConfigSource, logger: Logge
   logRuns(backup.runs, logger);
   logger.info(`Listening on ${url}`);
   process.stdout.write(welcome(config, url));
+  await settleInterrupted(backup, logger);
   await atFirstStart(app, backup, logger);
   return stopped;
+}
+
+/** A restore that was killed is finished or undone before the application goes on from what it left. */
+async function settleInterrupted(backup: BackupService, logger: Logger): Promise<void> {
+  try {
+    for (const done of await backup.engine.recover(backup.closing)) logger.warn(done);
+  } catch (error) {
+    const { code, message, hint } = toBackupError(error);
+    logger.error({ code, hint }, `It is not known whether a restore was interrupted: ${message}`);
+  }
 }
 
 /** What goes wrong here is logged; the server serves all the same. */

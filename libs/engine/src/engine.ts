@@ -1,10 +1,11 @@
-import { BackupError, unreachable } from '@foodsave-backup/kernel';
-import { checkRepository } from '@foodsave-backup/repository';
+import { BackupError, newId, unreachable } from '@foodsave-backup/kernel';
+import { checkRepository, Repository } from '@foodsave-backup/repository';
 import { cleanup, deleteBackup } from './cleanup.ts';
 import { create } from './create.ts';
 import { health } from './health.ts';
 import { makeRepository, openRepository, withLease } from './opened.ts';
 import { listBackups, listTree, showBackup, stats } from './queries.ts';
+import { recoverInterrupted } from './recover.ts';
 import { restore } from './restore.ts';
 import {
   CHECKSUMS_OFF,
@@ -84,6 +85,28 @@ export class Engine {
       });
       return { status: 'failed', result, error: error.toJSON() };
     });
+  }
+
+  /**
+   * Settles a live restore that was killed, before anyone relies on what it left: a server does this when it starts. What was
+   * done, one sentence each; nothing while there is no repository. Throws LOCKED while a restore runs elsewhere.
+   */
+  async recover(signal: AbortSignal): Promise<string[]> {
+    const deps = this.#deps;
+    if ((await Repository.probe(deps.storage)) !== 'repository') return [];
+    const done: string[] = [];
+    const context: RunContext = {
+      runId: newId(deps.clock),
+      signal,
+      progress: () => undefined,
+      emit: (event) => {
+        if (event.type === 'warning') done.push(event.message);
+      },
+    };
+    const repository = await openRepository(deps);
+    const request = { purpose: 'restore-live', exclusive: false, conflicts: ['create', 'restore-live'] };
+    await withLease(repository, request, (lease) => recoverInterrupted(deps, context, repository, lease.id));
+    return done;
   }
 
   /** Newest first. */

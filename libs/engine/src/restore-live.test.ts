@@ -1,45 +1,18 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { readdir, rename, stat, utimes } from 'node:fs/promises';
+import { readdir, stat, utimes } from 'node:fs/promises';
 import Database from 'better-sqlite3';
 import type { ComponentDriver } from '@foodsave-backup/component';
 import { BackupError } from '@foodsave-backup/kernel';
 import { createLocalStorage } from '@foodsave-backup/storage';
 import { describe, expect, it } from 'vitest';
+import { changed, stateOf } from './testing/live-state.ts';
 import { expectNoScratch } from './testing/oracle.ts';
 import { keysBelow, ruin } from './testing/storages.ts';
-import { DRIVERS, treeOf, World } from './testing/world.ts';
+import { DRIVERS, World } from './testing/world.ts';
 import type { RestoreResult } from './types.ts';
 
 const live = { command: 'restore', name: 'one' } as const;
-
-/** Everything of the live application but what SQLite keeps beside the database, and the rows instead of its bytes. */
-async function stateOf(world: World): Promise<Record<string, string>> {
-  const tree = await treeOf(world.join('data'));
-  const state = Object.fromEntries(Object.entries(tree).filter(([path]) => !path.startsWith('app.db')));
-  return world.kinds.includes('database')
-    ? { ...state, rows: existsSync(world.join('data/app.db')) ? world.rows() : 'none' }
-    : state;
-}
-
-/** An application with a backup, then changed: a file other, one gone, one new, other rows. */
-async function changed(
-  kinds: ('database' | 'files' | 'config' | 'vector_store')[],
-): Promise<{ world: World; then: Record<string, string>; now: Record<string, string> }> {
-  const world = await World.create({ kinds });
-  await world.create('one');
-  const then = await stateOf(world);
-  if (kinds.includes('database'))
-    world.sql("DELETE FROM items WHERE name = 'milk'; INSERT INTO items (name) VALUES ('caviar')");
-  if (kinds.includes('files')) {
-    await world.write('data/files/a.txt', 'overwritten\n');
-    await world.remove('data/files/sub/deep');
-    await world.write('data/files/extra/new.txt', 'new\n');
-  }
-  if (kinds.includes('config')) await world.write('data/config/app.json', '{ "theme": "light" }\n');
-  return { world, then, now: await stateOf(world) };
-}
 
 /** A driver of files whose commit fails, after `before` commits that worked. */
 function failing(type: string, before = 0): readonly ComponentDriver[] {
@@ -302,104 +275,5 @@ describe('a restore into the live application', () => {
     await world.remove('data/files/a.txt');
     await world.must(live);
     expect((await stat(world.join('data/files/a.txt'))).mtime).toEqual(then);
-  });
-});
-
-describe('what a restore that died between two components left', () => {
-  /** As if the process had died after the files were put in place, and before the configuration was. */
-  async function halfway(): Promise<{
-    world: World;
-    then: Record<string, string>;
-    now: Record<string, string>;
-    undo: string;
-  }> {
-    const { world, then, now } = await changed(['files', 'config']);
-    const { undo = '' } = await world.must<RestoreResult>(live);
-    await rename(world.join('state/last-restore.json'), world.join('state/unfinished-restore.json'));
-    await world.write('data/config/app.json', now['config/app.json'] ?? '');
-    return { world, then, now, undo };
-  }
-  const create = { command: 'create', name: 'after', trigger: 'manual' } as const;
-
-  it('is undone by the next create, which says so', async () => {
-    const made = await halfway();
-    await using world = made.world;
-    const { now } = made;
-    const ended = await world.run(create);
-    expect(ended.status).toBe('succeeded');
-    expect(ended.events).toContainEqual(expect.objectContaining({ type: 'warning', code: 'RESTORE_UNDONE' }));
-    expect(await stateOf(world)).toEqual(now);
-    const next = await world.run({ ...create, name: 'next' });
-    expect(next.events.filter((e) => e.type === 'warning')).toEqual([]);
-  });
-
-  it('is undone before the next restore, whose own undo goes back to that', async () => {
-    const made = await halfway();
-    await using world = made.world;
-    const { then, now } = made;
-    await world.must(live);
-    expect(await stateOf(world)).toEqual(then);
-    await world.must({ command: 'undo' });
-    expect(await stateOf(world)).toEqual(now);
-  });
-
-  it('is finished where there was nothing to go back to', async () => {
-    const made = await changed(['files', 'config']);
-    await using world = made.world;
-    const { then } = made;
-    await world.remove('data');
-    await world.must(live);
-    await rename(world.join('state/last-restore.json'), world.join('state/unfinished-restore.json'));
-    await world.remove('data/config');
-    const ended = await world.run(create);
-    expect(ended.status).toBe('succeeded');
-    expect(ended.events).toContainEqual(expect.objectContaining({ type: 'warning', code: 'RESTORE_FINISHED' }));
-    const { 'files/cache.tmp': _excluded, ...expected } = then;
-    expect(await stateOf(world)).toEqual(expected);
-  });
-
-  it('that cannot be undone is said once, and keeps nothing from working', async () => {
-    const made = await halfway();
-    await using world = made.world;
-    const { undo } = made;
-    await world.must({ command: 'delete', name: undo });
-    const ended = await world.run(create);
-    expect(ended.status).toBe('succeeded');
-    expect(ended.events).toContainEqual(expect.objectContaining({ type: 'warning', code: 'RESTORE_UNSETTLED' }));
-    const next = await world.run({ ...create, name: 'next' });
-    expect(next.events.filter((e) => e.type === 'warning')).toEqual([]);
-  });
-});
-
-describe('undo', () => {
-  it('has nothing to do where nothing was restored', async () => {
-    await using world = await World.create();
-    await world.create('one');
-    for (const dryRun of [false, true]) {
-      expect(await world.run({ command: 'undo', dryRun })).toMatchObject({
-        status: 'failed',
-        error: { code: 'NOTHING_TO_UNDO' },
-      });
-    }
-  });
-
-  it('as a dry run shows what it would do', async () => {
-    const made = await changed(['files']);
-    await using world = made.world;
-    const { then } = made;
-    await world.must(live);
-    const dry = await world.must<RestoreResult>({ command: 'undo', dryRun: true });
-    expect(dry.plan?.['files']?.replaced).toEqual(['data/files/a.txt']);
-    expect(await stateOf(world)).toEqual(then);
-  });
-
-  it('finds the safety backup without its own record of it', async () => {
-    const made = await changed(['files']);
-    await using world = made.world;
-    const { now } = made;
-    await world.must(live);
-    await world.remove('state');
-    await world.must({ command: 'undo' });
-    expect(await stateOf(world)).toEqual(now);
   });
 });

@@ -22,4 +22,7 @@ export const BACKUP_ENGINE = Symbol('BACKUP_ENGINE');
 export const BACKUP_CLOCK = Symbol('BACKUP_CLOCK');
 
 /** The part of the engine that answers without becoming a run. */
-export type EngineQuestions = Pick<Engine, 'list' | 'show' | 'tree' | 'stats' | 'health' | 'execute' | 'close'>;
+export type EngineQuestions = Pick<
+  Engine,
+  'list' | 'show' | 'tree' | 'stats' | 'health' | 'execute' | 'close' | 'recover'
+>;
