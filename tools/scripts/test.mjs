@@ -10,7 +10,7 @@ import { runTests } from './lib/vitest.mjs';
 await main(async () => {
   const args = process.argv.slice(2);
   const everything = args.length === 0;
-  await ensureInstalled();
+  await ensureInstalled({ compilers: everything ? 'required' : 'wanted' });
   await ensureDebianPackages({ required: everything });
   // The libraries' tests run their sources; all others may start what was built.
   const places = args.filter((arg) => !arg.startsWith('-'));

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { ensureCompilers } from './debian.mjs';
 import { Failure } from './fail.mjs';
 import { exclusively } from './lock.mjs';
 import { inRoot } from './paths.mjs';
@@ -23,19 +24,20 @@ const NPM_FLAGS = [
 ];
 
 /** Installs the dependencies unless exactly these are installed; repeats an installation that was interrupted. */
-export async function ensureInstalled() {
+export async function ensureInstalled({ compilers = 'wanted' } = {}) {
   const upToDate = () => {
     const wanted = fingerprint();
     return wanted !== undefined && isInstalled(wanted);
   };
   if (upToDate()) return;
   await exclusively(async () => {
-    if (!upToDate()) await install(); // another process may just have done it
+    if (!upToDate()) await install(compilers); // another process may just have done it
   });
 }
 
-async function install() {
+async function install(compilers) {
   rmSync(STAMP, { force: true });
+  await ensureCompilers({ required: compilers === 'required' });
 
   const command = fingerprint() === undefined ? 'install' : 'ci';
   console.error(

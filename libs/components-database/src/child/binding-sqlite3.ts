@@ -73,8 +73,10 @@ function normalise(error: Error): Error {
 
 /** The binding `sqlite3` (node-sqlite3): calls run on the thread pool. Throws where the native module cannot be loaded. */
 export async function loadSqlite3(): Promise<SqliteBinding> {
-  const loaded: unknown = (await import('sqlite3')).default;
-  const native = loaded as NativeModule;
+  // An optional dependency: where it could not be compiled it is not installed, and must not be missed by the compiler.
+  const name = 'sqlite3' as string;
+  const loaded = (await import(name)) as { default: NativeModule };
+  const native = loaded.default;
   return {
     name: 'sqlite3',
     version: native.VERSION,
