@@ -137,6 +137,14 @@ const LAYERS = [
     npm: [...NEST, ...VALIDATION, 'express', 'typeorm', 'better-sqlite3', 'yaml'],
     core: [ANY],
   },
+  // A plugin is given what it needs of this software; a network is for components that talk to one.
+  {
+    layer: 'custom-component',
+    at: 'examples/custom-component',
+    core: { without: NETWORK },
+    withoutKernel: true,
+    tests: ['kernel'],
+  },
 ];
 
 /** What any test may import besides what its layer may: real storage, real SQLite, Node, the test tools. */

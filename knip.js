@@ -13,8 +13,14 @@ export default {
   ignoreBinaries: ['mkfifo', 'script', 'strace', 'unshare'],
   workspaces: {
     '.': {
-      entry: ['tools/scripts/*.{mjs,test.ts}', 'acceptance/*.test.ts'],
-      project: ['tools/scripts/**/*.{mjs,ts}', 'acceptance/**/*.ts', '*.{js,mjs,ts}'],
+      // A plugin is named in a configuration, not imported.
+      entry: ['tools/scripts/*.{mjs,test.ts}', 'acceptance/*.test.ts', 'examples/custom-component/src/*.{mjs,test.ts}'],
+      project: [
+        'tools/scripts/**/*.{mjs,ts}',
+        'acceptance/**/*.ts',
+        'examples/custom-component/**/*.{mjs,ts}',
+        '*.{js,mjs,ts}',
+      ],
       ignoreDependencies: [...Object.keys(dependencies), ...startedByPath, ...readAsText, ...optional],
     },
     // main.ts: what is started as a process of its own.

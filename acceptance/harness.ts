@@ -27,7 +27,8 @@ export async function sampleApplication(
   return openApplication(directory, env, clock);
 }
 
-async function openApplication(
+/** An engine over the `backup.yaml` in `directory`. */
+export async function openApplication(
   directory: string,
   env: Readonly<Record<string, string>> = {},
   clock: Clock = systemClock,

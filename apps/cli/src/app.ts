@@ -124,5 +124,8 @@ export class App {
   }
 }
 
+/** Runs one command, which answers with its exit code. */
+export type Door = (work: (app: App) => Promise<number>) => Promise<void>;
+
 /** Exit code of a question that was answered. */
 export const ANSWERED = EXIT.done;

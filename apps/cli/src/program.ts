@@ -1,17 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import type { App } from './app.ts';
+import type { Door } from './app.ts';
 import type { CreateOptions } from './commands/create.ts';
 import type { ListOptions } from './commands/list.ts';
 import type { RestoreOptions } from './commands/restore.ts';
 import type { ServeOptions } from './commands/serve.ts';
+import { examples, NAME } from './examples.ts';
 import type { Io } from './io.ts';
+import { addGuarding } from './program-guarding.ts';
 import { limit, list, port, repeated, subset } from './options.ts';
-
-/** Runs one command, which answers with its exit code. */
-export type Door = (work: (app: App) => Promise<number>) => Promise<void>;
-
-const NAME = 'foodsave-backup';
 
 /**
  * Every command with its options, examples and where its code is. The code of a command, and with it the engine, is loaded
@@ -45,6 +42,7 @@ export function buildProgram(io: Pick<Io, 'stdout' | 'stderr'>, door: Door): Com
   addReading(program, door);
   addRestoring(program, door);
   addKeeping(program, door);
+  addGuarding(program, door);
   program.addHelpText('after', AFTER_HELP);
   return program;
 }
@@ -195,10 +193,6 @@ function addKeeping(program: Command, door: Door): void {
     .action((name: string, options: { yes?: boolean }) =>
       door(async (app) => (await import('./commands/delete.ts')).deleteBackup(app, name, options)),
     );
-}
-
-function examples(...lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  $ ${NAME} ${line}`).join('\n')}`;
 }
 
 const AFTER_HELP = `${examples('create --name pre_deployment_backup', 'list', 'restore pre_deployment_backup --target ./restored')}

@@ -3,6 +3,7 @@ export * from './names.ts';
 export * from './layout.ts';
 export * from './config.ts';
 export * from './define.ts';
+export * from './api.ts';
 export * from './fs/patterns.ts';
 export * from './fs/read.ts';
 export * from './fs/walk.ts';

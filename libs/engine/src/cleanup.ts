@@ -4,19 +4,24 @@ import { prunePacks, type PruneReport, type Repository } from '@foodsave-backup/
 import { openRepository, withLease } from './opened.ts';
 import { settleUnconfirmed } from './settle.ts';
 import type { CleanupResult, Command, DeleteResult, EngineDeps, RunContext, RunOutcome } from './types.ts';
-import { retentionView } from './views.ts';
+import { lastHold, retentionView } from './views.ts';
 
 /** What retention says of every backup now. */
 export async function retentionPlan(deps: EngineDeps, repository: Repository): Promise<RetentionPlan> {
   const listing = await repository.manifests.list();
-  const notes = await repository.notes.list();
-  return planRetention({
+  const { notes, unreadable } = await repository.notes.scan();
+  const plan = planRetention({
     backups: listing.manifests.map((manifest) => retentionView(manifest, notes)),
     policy: deps.config.retention,
     timeZone: deps.config.timeZone,
     now: deps.clock.now(),
-    unreadableManifests: listing.damaged.length,
+    // Like a manifest, a note that cannot be read may keep a backup: it may be a hold.
+    unreadableManifests: listing.damaged.length + unreadable.length,
   });
+  const [first] = unreadable;
+  if (first === undefined || listing.damaged.length > 0) return plan;
+  const blocked = `${unreadable.length === 1 ? 'A note' : `${unreadable.length} notes`} that may hold a backup cannot be read (${first}). Hold again what has to stay, then delete that file.`;
+  return { ...plan, blocked };
 }
 
 /** Deletes what retention does not keep, then the packs that nothing needs. */
@@ -73,7 +78,12 @@ export async function deleteBackup(
 ): Promise<RunOutcome> {
   const repository = await openRepository(deps);
   return withLease(repository, { purpose: 'delete', exclusive: true }, async () => {
-    const name = await nameToDelete(repository, command.name);
+    const { name, held } = await toDelete(repository, command.name);
+    if (held) {
+      throw new BackupError('BACKUP_HELD', `"${name}" is held, so that nothing deletes it`, {
+        hint: `Let go of it first: unhold ${name}`,
+      });
+    }
     await repository.manifests.delete(name);
     await dropNotes(repository, new Set([name]));
     const pruned = await prune(repository, { dryRun: false, doomed: new Set(), signal: context.signal });
@@ -83,12 +93,14 @@ export async function deleteBackup(
 }
 
 /** A backup whose manifest is damaged can be deleted like any other: nothing else gets rid of it. Throws BACKUP_NOT_FOUND. */
-async function nameToDelete(repository: Repository, name: string): Promise<string> {
+async function toDelete(repository: Repository, name: string): Promise<{ name: string; held: boolean }> {
+  const notes = await repository.notes.list();
   try {
-    return (await repository.manifests.get(name)).name;
+    const manifest = await repository.manifests.get(name);
+    return { name: manifest.name, held: lastHold({ id: manifest.id }, notes)?.note.on === true };
   } catch (error) {
-    if (error instanceof BackupError && error.code === 'MANIFEST_DAMAGED') return name;
-    throw error;
+    if (!(error instanceof BackupError) || error.code !== 'MANIFEST_DAMAGED') throw error;
+    return { name, held: lastHold({ name }, notes)?.note.on === true };
   }
 }
 

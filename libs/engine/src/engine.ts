@@ -1,8 +1,10 @@
 import { BackupError, newId, unreachable } from '@foodsave-backup/kernel';
-import { checkRepository, Repository } from '@foodsave-backup/repository';
+import { checkRepository, Repository, type LeaseView } from '@foodsave-backup/repository';
 import { cleanup, deleteBackup } from './cleanup.ts';
 import { create } from './create.ts';
 import { health } from './health.ts';
+import { holdBackup, type HoldRequest } from './hold.ts';
+import { EngineKeys } from './keys.ts';
 import { makeRepository, openRepository, withLease } from './opened.ts';
 import { listBackups, listTree, showBackup, stats } from './queries.ts';
 import { recoverInterrupted } from './recover.ts';
@@ -22,14 +24,17 @@ import {
   type TreeListing,
 } from './types.ts';
 import { undo } from './undo.ts';
+import { listLeases, unlock, type UnlockResult } from './unlock.ts';
 import { verify } from './verify.ts';
 
 /** What every door (REST, CLI, scheduler) uses: commands that become runs, and questions that do not. */
 export class Engine {
+  readonly keys: EngineKeys;
   readonly #deps: EngineDeps;
 
   constructor(deps: EngineDeps) {
     this.#deps = { ...deps, opened: {} };
+    this.keys = new EngineKeys(this.#deps);
   }
 
   /** Carries out one command in this process. Throws a BackupError. */
@@ -116,6 +121,21 @@ export class Engine {
 
   show(name: string): Promise<BackupView> {
     return showBackup(this.#deps, name);
+  }
+
+  /** Pins a backup against retention and deletion, or lets go of it; answers the backup as it is then. */
+  hold(name: string, request: HoldRequest): Promise<BackupView> {
+    return holdBackup(this.#deps, name, request);
+  }
+
+  /** Who holds the repository, oldest first. Needs no key. */
+  leases(): Promise<LeaseView[]> {
+    return listLeases(this.#deps);
+  }
+
+  /** Removes leases that nobody holds any more, and those of others that are named by id. Needs no key. */
+  unlock(force: readonly string[] = []): Promise<UnlockResult> {
+    return unlock(this.#deps, force);
   }
 
   /** One directory of a backup. `path`: layout path, `''` for the top. */

@@ -1,6 +1,6 @@
 import { BackupError, printable } from '@foodsave-backup/kernel';
 import { decodeName } from '@foodsave-backup/component';
-import { FOLDERS, type Manifest, type TreeEntry } from '@foodsave-backup/repository';
+import { FOLDERS, type Manifest, type StoredNote, type TreeEntry } from '@foodsave-backup/repository';
 import type { Repository } from '@foodsave-backup/repository';
 import { retentionPlan } from './cleanup.ts';
 import { pathToNames } from './names-path.ts';
@@ -14,7 +14,7 @@ import type {
   TreeListing,
   TreeListingEntry,
 } from './types.ts';
-import { backupView } from './views.ts';
+import { backupView, holdView, lastHold } from './views.ts';
 
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1000;
@@ -27,11 +27,11 @@ export async function allBackups(deps: EngineDeps, repository: Repository): Prom
   const tiers = new Map(plan.kept.map((kept) => [kept.name, kept.tiers]));
   const views = listing.manifests.map((manifest) => backupView(manifest, notes, tiers.get(manifest.name) ?? []));
   const unreadable = [...listing.damaged].sort((a, b) => (a.name < b.name ? -1 : 1));
-  for (const { name, reason } of unreadable) views.push(damagedView(name, reason));
+  for (const { name, reason } of unreadable) views.push(damagedView(name, reason, notes));
   return views;
 }
 
-function damagedView(name: string, reason: string): BackupView {
+export function damagedView(name: string, reason: string, notes: readonly StoredNote[]): BackupView {
   const hint = 'Run "check". Retention deletes nothing until it is repaired or deleted.';
   const error = { code: 'MANIFEST_DAMAGED', message: `The manifest cannot be read: ${reason}`, hint };
   const unknown = new Date(0).toISOString();
@@ -51,7 +51,7 @@ function damagedView(name: string, reason: string): BackupView {
       storedBytes: 0,
       components: {},
       verification: { level: 'none', status: 'damaged' },
-      hold: false,
+      ...holdView(lastHold({ name }, notes)?.note),
       tiers: [],
       error,
     },

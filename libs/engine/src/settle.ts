@@ -1,4 +1,5 @@
 import { Marker, missingPacks, hashOfKey, type Repository } from '@foodsave-backup/repository';
+import { lastHold } from './views.ts';
 
 /**
  * What an interrupted create left: a manifest without its second copy. When everything it needs is there, the backup counts
@@ -17,6 +18,7 @@ export async function settleUnconfirmed(
     const hash = hashOfKey(key);
     if (hash !== undefined) load.index.removePack(hash);
   }
+  const notes = await repository.notes.list();
   for (const manifest of unconfirmed) {
     const { blobs } = repository.reader(load);
     const found = { whole: true, unread: false };
@@ -26,6 +28,8 @@ export async function settleUnconfirmed(
     });
     if (found.unread) continue;
     if (found.whole) await repository.manifests.confirm(manifest.name);
+    // Someone saw it as a backup before its second copy was lost.
+    else if (lastHold({ id: manifest.id }, notes)?.note.on === true) continue;
     else await repository.manifests.delete(manifest.name);
     (found.whole ? settled.confirmed : settled.removed).push(manifest.name);
   }

@@ -144,6 +144,8 @@ export interface BackupView {
   components: Record<string, BackupComponentView>;
   verification: VerificationView;
   hold: boolean;
+  /** Why it is held, if someone said so. */
+  holdReason?: string;
   tiers: string[];
   error?: { code: string; message: string; hint?: string };
 }

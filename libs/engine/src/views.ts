@@ -1,14 +1,29 @@
 import type { Manifest } from '@foodsave-backup/repository';
-import type { StoredNote, VerificationNote } from '@foodsave-backup/repository';
+import type { HoldNote, StoredNote, VerificationNote } from '@foodsave-backup/repository';
 import type { RetentionBackup } from '@foodsave-backup/retention';
 import type { BackupComponentView, BackupView, VerificationView } from './types.ts';
 
 /** Reading back what was new says more of the bytes than a look at presence and sizes. */
 const RANK = { none: 0, quick: 1, new: 2, full: 3 } as const;
 
-/** Notes of one backup, oldest first. */
+/** Verifications of one backup, oldest first. */
 function notesOf(manifest: Manifest, notes: readonly StoredNote[]): VerificationNote[] {
-  return notes.filter(({ note }) => note.backup === manifest.id).map(({ note }) => note);
+  return notes.flatMap(({ note }) => (note.type === 'verification' && note.backup === manifest.id ? [note] : []));
+}
+
+/** What was said last of holding a backup: by its id, or by its name while its manifest, which has the id, cannot be read. */
+export function lastHold(
+  of: { id: string } | { name: string },
+  notes: readonly StoredNote[],
+): { key: string; note: HoldNote } | undefined {
+  const isOf = (note: HoldNote): boolean => ('id' in of ? note.backup === of.id : note.name === of.name);
+  const holds = notes.flatMap(({ key, note }) => (note.type === 'hold' && isOf(note) ? [{ key, note }] : []));
+  return holds.at(-1);
+}
+
+export function holdView(note: HoldNote | undefined): Pick<BackupView, 'hold' | 'holdReason'> {
+  if (note?.on !== true) return { hold: false };
+  return { hold: true, ...(note.reason === undefined ? {} : { holdReason: note.reason }) };
 }
 
 /**
@@ -58,7 +73,7 @@ export function backupView(
     storedBytes: manifest.storedBytes,
     components,
     verification,
-    hold: false,
+    ...holdView(lastHold({ id: manifest.id }, notes)?.note),
     tiers: [...tiers],
     ...(failed === undefined ? {} : { error: failed }),
   };

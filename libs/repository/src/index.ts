@@ -1,8 +1,17 @@
 export { Repository, type InitOptions, type OpenOptions } from './repository.ts';
 export { ManifestStore, isAbsent, type ManifestListing } from './manifest-store.ts';
-export { LeaseStore, type Lease, type LeaseRequest } from './leases.ts';
+export { LeaseStore, type Lease, type LeaseRequest, type LeaseState, type LeaseView } from './leases.ts';
 export { isAlive, thisProcess, type LeaseOwner } from './owner.ts';
-export { NoteStore, type VerificationNote, type VerifyLevel, type StoredNote } from './notes.ts';
+export {
+  NoteStore,
+  type HoldNote,
+  type Note,
+  type NoteScan,
+  type StoredNote,
+  type VerificationNote,
+  type VerifyLevel,
+} from './notes.ts';
+export { KeyStore, type StoredKey } from './key-store.ts';
 export { BackupSession, ComponentWriter, missingPacks, type ComponentTotals } from './session.ts';
 export { BlobReader } from './blob-reader.ts';
 export { BlobIndex, type BlobLocation, type PackRef } from './blob-index.ts';

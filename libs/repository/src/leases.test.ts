@@ -5,7 +5,7 @@ import { BackupError, systemClock } from '@foodsave-backup/kernel';
 import { createLocalStorage, MemoryStorage, withFaults, type StorageBackend } from '@foodsave-backup/storage';
 import { SimulatedClock, withTempDir } from '@foodsave-backup/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { LeaseStore, type LeaseRequest } from './index.ts';
+import { LeaseStore, type LeaseRequest, type LeaseView } from './index.ts';
 import { keysOf, makeClock } from './testing/backups.ts';
 
 const SHARED: LeaseRequest = { purpose: 'create', exclusive: false, waitMs: 0 };
@@ -267,5 +267,38 @@ describe('a storage that fails', () => {
     const leases = new LeaseStore(readOnly, makeClock());
     await (await leases.acquire({ ...SHARED, readOnly: true })).release();
     await expect(leases.acquire(SHARED)).rejects.toMatchObject({ code: 'REPOSITORY_NOT_WRITABLE' });
+  });
+});
+
+describe('clearing leases', () => {
+  it('takes what nobody holds, of others only what is named, and never one of a live process here', async () => {
+    const storage = new MemoryStorage();
+    const clock = makeClock();
+    const leases = new LeaseStore(shared(storage), clock);
+    const held = await leases.acquire(SHARED);
+    const now = clock.now();
+    const self = JSON.parse(Buffer.from(await storage.get(`locks/${held.id}.json`)).toString()) as { owner: object };
+    await storage.put('locks/a-dead.json', leaseOf({ owner: { ...self.owner, startTime: '1' } }, now));
+    await storage.put('locks/b-expired.json', leaseOf({}, now - 11 * MINUTE));
+    await storage.put('locks/c-elsewhere.json', leaseOf({}, now));
+    await storage.put('locks/d-malformed.json', Buffer.from('{ "half": '));
+    // Its own clock has stood still, but its process lives.
+    await storage.put('locks/e-asleep.json', leaseOf({ owner: self.owner }, now - 60 * MINUTE));
+    const states = (views: readonly LeaseView[]) => Object.fromEntries(views.map(({ id, state }) => [id, state]));
+    expect(states(await leases.list())).toEqual({
+      [held.id]: 'alive',
+      'a-dead': 'dead',
+      'b-expired': 'expired',
+      'c-elsewhere': 'elsewhere',
+      'd-malformed': 'malformed',
+      'e-asleep': 'alive',
+    });
+    const first = await leases.clear();
+    expect(states(first.removed)).toEqual({ 'a-dead': 'dead', 'b-expired': 'expired', 'd-malformed': 'malformed' });
+    expect(first.kept.find(({ id }) => id === 'c-elsewhere')).toMatchObject({ host: 'elsewhere', pid: 1 });
+    const forced = await leases.clear(['c-elsewhere', 'e-asleep', held.id]);
+    expect(states(forced.removed)).toEqual({ 'c-elsewhere': 'elsewhere' });
+    expect(states(forced.kept)).toEqual({ 'e-asleep': 'alive', [held.id]: 'alive' });
+    await held.release();
   });
 });

@@ -23,6 +23,24 @@ export interface Lease {
   release(): Promise<void>;
 }
 
+/**
+ * `alive`: its process runs on this machine. `elsewhere`: it cannot be looked at from here, and has not expired. `dead`: its
+ * process is gone. `expired`: it cannot be looked at, and was not renewed in time. `malformed`: it keeps nobody out.
+ */
+export type LeaseState = 'alive' | 'elsewhere' | 'dead' | 'expired' | 'malformed';
+
+export interface LeaseView {
+  id: string;
+  state: LeaseState;
+  purpose: string;
+  exclusive: boolean;
+  host: string;
+  pid: number;
+  /** ISO 8601; empty in a malformed one, like every text. */
+  createdAt: string;
+  expiresAt: string;
+}
+
 export interface LeaseRequest {
   /** What a person is told who finds the repository locked: `create`, `cleanup`, … */
   purpose: string;
@@ -162,6 +180,50 @@ export class LeaseStore {
     return !(Date.parse(lease.expiresAt) >= this.#clock.now());
   }
 
+  /** Every lease there is, oldest first, and what is known of its holder. */
+  async list(): Promise<LeaseView[]> {
+    const views: LeaseView[] = [];
+    for await (const { key } of this.#storage.list('locks/')) {
+      if (!key.endsWith('.json')) continue;
+      const lease = await this.#read(key);
+      // Released meanwhile.
+      if (lease === undefined && (await this.#storage.stat(key)) === undefined) continue;
+      views.push(this.#view(key.slice('locks/'.length, -'.json'.length), lease));
+    }
+    return views.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  #view(id: string, lease: LeaseFile | undefined): LeaseView {
+    if (lease === undefined) {
+      const unknown = { purpose: '', exclusive: false, host: '', pid: 0, createdAt: '', expiresAt: '' };
+      return { id, state: 'malformed', ...unknown };
+    }
+    const { owner } = lease;
+    const alive = isAlive(owner);
+    const seen = alive ?? (this.#isDead(lease) ? 'expired' : 'elsewhere');
+    const state = seen === true ? 'alive' : seen === false ? 'dead' : seen;
+    return {
+      ...{ id, state, purpose: textOf(lease.purpose), exclusive: lease.exclusive },
+      ...{ host: textOf(owner.host), pid: Number.isSafeInteger(owner.pid) ? owner.pid : 0 },
+      ...{ createdAt: textOf(lease.createdAt), expiresAt: textOf(lease.expiresAt) },
+    };
+  }
+
+  /**
+   * Removes the leases that nobody holds any more and, of those whose holder cannot be looked at from here, the ones that
+   * `force` names. Never one of a process that is alive on this machine.
+   */
+  async clear(force: readonly string[] = []): Promise<{ removed: LeaseView[]; kept: LeaseView[] }> {
+    const removed: LeaseView[] = [];
+    const kept: LeaseView[] = [];
+    for (const lease of await this.list()) {
+      const held = lease.state === 'alive' || (lease.state === 'elsewhere' && !force.includes(lease.id));
+      if (!held) await this.#storage.delete(`locks/${lease.id}.json`);
+      (held ? kept : removed).push(lease);
+    }
+    return { removed, kept };
+  }
+
   /** Whether someone who is alive holds a lease for this purpose. */
   async isHeld(purpose: string, exceptId?: string): Promise<boolean> {
     for await (const object of this.#storage.list('locks/')) {
@@ -170,6 +232,11 @@ export class LeaseStore {
     }
     return false;
   }
+}
+
+/** Nobody has checked what stands in a lease. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
 
 function locked(holder: LeaseFile): BackupError {

@@ -17,9 +17,30 @@ export interface VerificationNote {
   checkedBytes: number;
 }
 
+/** Pins a backup (`on`) or unpins it; of several, the latest by the note's id counts. */
+export interface HoldNote {
+  type: 'hold';
+  at: string;
+  /** Id of the backup. */
+  backup: string;
+  name: string;
+  on: boolean;
+  /** For people: why it is held. */
+  reason?: string;
+}
+
+export type Note = VerificationNote | HoldNote;
+
 export interface StoredNote {
   key: string;
-  note: VerificationNote;
+  note: Note;
+}
+
+export interface NoteScan {
+  /** Oldest first. */
+  notes: StoredNote[];
+  /** Keys of notes that are there and cannot be read: each may be a hold. */
+  unreadable: string[];
 }
 
 /** Append-only facts about backups whose manifests never change. */
@@ -27,7 +48,7 @@ export class NoteStore {
   readonly #storage: StorageBackend;
   readonly #keys: RepositoryKeys;
   readonly #clock: Clock;
-  readonly #cache = new Map<string, VerificationNote | undefined>();
+  readonly #cache = new Map<string, Note | 'unknown'>();
 
   constructor(storage: StorageBackend, keys: RepositoryKeys, clock: Clock) {
     this.#storage = storage;
@@ -35,33 +56,52 @@ export class NoteStore {
     this.#clock = clock;
   }
 
-  async add(note: VerificationNote): Promise<void> {
+  /** Returns the key of the new note; keys sort by time. */
+  async add(note: Note): Promise<string> {
     const object = sealObject(this.#keys, OBJECT_KIND.note, Buffer.from(JSON.stringify(note)), randomBytes(32));
-    await this.#storage.put(noteKey(newId(this.#clock)), object);
+    const key = noteKey(newId(this.#clock));
+    await this.#storage.put(key, object);
+    return key;
   }
 
-  /** All notes that can be read, oldest first. A damaged note is as good as none: it only ever adds trust. */
+  /** All notes that can be read, oldest first. */
   async list(): Promise<StoredNote[]> {
-    const found: StoredNote[] = [];
-    for await (const { key } of this.#storage.list('notes/')) {
-      if (!this.#cache.has(key)) this.#cache.set(key, await this.#read(key));
-      const note = this.#cache.get(key);
-      if (note !== undefined) found.push({ key, note });
-    }
-    return found.sort((a, b) => (a.key < b.key ? -1 : 1));
+    return (await this.scan()).notes;
   }
 
-  async #read(key: string): Promise<VerificationNote | undefined> {
+  /** All notes, those that cannot be read too: who deletes something must know of them. */
+  async scan(): Promise<NoteScan> {
+    const found: NoteScan = { notes: [], unreadable: [] };
+    for await (const { key } of this.#storage.list('notes/')) {
+      const note = this.#cache.get(key) ?? (await this.#read(key));
+      if (note === 'unreadable') found.unreadable.push(key);
+      else if (note !== undefined && note !== 'unknown') found.notes.push({ key, note });
+    }
+    found.notes.sort((a, b) => (a.key < b.key ? -1 : 1));
+    return found;
+  }
+
+  /** `undefined` when it vanished meanwhile. What could not be read is tried again the next time. */
+  async #read(key: string): Promise<Note | 'unknown' | 'unreadable' | undefined> {
+    let value: unknown;
     try {
       const content = openObject(this.#keys, OBJECT_KIND.note, await this.#storage.get(key));
-      const note = JSON.parse(Buffer.from(content).toString('utf8')) as Partial<VerificationNote>;
-      return note.type === 'verification' && typeof note.backup === 'string' ? (note as VerificationNote) : undefined;
+      value = JSON.parse(Buffer.from(content).toString('utf8'));
     } catch {
-      return undefined;
+      return (await this.#storage.stat(key)) === undefined ? undefined : 'unreadable';
     }
+    const note = isNote(value) ? value : 'unknown';
+    this.#cache.set(key, note);
+    return note;
   }
 
   async delete(keys: readonly string[]): Promise<void> {
     for (const key of keys) await this.#storage.delete(key);
   }
+}
+
+function isNote(value: unknown): value is Note {
+  if (typeof value !== 'object' || value === null) return false;
+  const { type, backup, on } = value as Partial<Record<string, unknown>>;
+  return typeof backup === 'string' && (type === 'verification' || (type === 'hold' && typeof on === 'boolean'));
 }

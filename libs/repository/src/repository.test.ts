@@ -226,9 +226,10 @@ describe('notes', () => {
       await repository.notes.add({ ...note, checkedBytes: i });
     }
     const all = await repository.notes.list();
-    expect(all.map((stored) => stored.note.checkedBytes)).toEqual([0, 1, 2, 3, 4]);
+    expect(all.map((stored) => stored.note)).toMatchObject([0, 1, 2, 3, 4].map((n) => ({ checkedBytes: n })));
     await repository.notes.delete(all.slice(0, 3).map(({ key }) => key));
-    expect((await repository.notes.list()).map((stored) => stored.note.checkedBytes)).toEqual([3, 4]);
+    const left = (await repository.notes.list()).map((stored) => stored.note);
+    expect(left).toMatchObject([{ checkedBytes: 3 }, { checkedBytes: 4 }]);
     for (const key of await keysOf(repository.storage, 'notes/')) {
       expect(Buffer.from(await repository.storage.get(key)).includes('verification')).toBe(false);
     }
@@ -236,7 +237,20 @@ describe('notes', () => {
 
   it('of an unknown type or without a backup are ignored', async () => {
     const repository = await makeRepository();
-    for (const note of [{ type: 'poem' }, { type: 'verification' }, null, 5]) await repository.notes.add(note as never);
-    expect(await repository.notes.list()).toEqual([]);
+    const strange = [{ type: 'poem' }, { type: 'verification' }, { type: 'hold', backup: 'b' }, null, 5];
+    for (const note of strange) await repository.notes.add(note as never);
+    expect(await repository.notes.scan()).toEqual({ notes: [], unreadable: [] });
+  });
+
+  it('that cannot be read are told, and read as soon as they can be', async () => {
+    const storage = new MemoryStorage();
+    const repository = await makeRepository({ storage, secret: SECRET });
+    const note = { type: 'hold', at: 't', backup: 'b', name: 'n', on: true } as const;
+    const key = await repository.notes.add(note);
+    const good = await storage.get(key);
+    await storage.put(key, good.subarray(1));
+    expect(await repository.notes.scan()).toEqual({ notes: [], unreadable: [key] });
+    await storage.put(key, good);
+    expect(await repository.notes.scan()).toEqual({ notes: [{ key, note }], unreadable: [] });
   });
 });

@@ -12,6 +12,7 @@ import type { StorageBackend } from '@foodsave-backup/storage';
 import { BlobReader } from './blob-reader.ts';
 import { IndexStore, type IndexLoad } from './index-store.ts';
 import { keyFileKey, REPOSITORY_COPY_KEY, REPOSITORY_KEY } from './layout.ts';
+import { KeyStore } from './key-store.ts';
 import { LeaseStore } from './leases.ts';
 import { isAbsent, ManifestStore } from './manifest-store.ts';
 import { NoteStore } from './notes.ts';
@@ -40,6 +41,8 @@ export class Repository {
   readonly manifests: ManifestStore;
   readonly notes: NoteStore;
   readonly leases: LeaseStore;
+  /** The secrets that open it. */
+  readonly keyStore: KeyStore;
   readonly indexStore: IndexStore;
 
   private constructor(storage: StorageBackend, info: RepositoryInfo, keys: RepositoryKeys, clock: Clock) {
@@ -50,6 +53,7 @@ export class Repository {
     this.manifests = new ManifestStore(storage, keys);
     this.notes = new NoteStore(storage, keys, clock);
     this.leases = new LeaseStore(storage, clock);
+    this.keyStore = new KeyStore(storage, info, keys, clock);
     this.indexStore = new IndexStore(storage, keys);
   }
 

@@ -1,9 +1,9 @@
-import { mkdir, open, readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { BackupError, systemErrorCode } from '@foodsave-backup/kernel';
 import { generateSecret, normaliseSecret } from '@foodsave-backup/format';
 import type { KeyProvider } from '@foodsave-backup/engine';
 import type { ResolvedConfig } from './config/index.ts';
+import { writePrivateFile } from './private-file.ts';
 
 /** The key from the environment, else from the key file, which is made (0600) when a new repository needs one. */
 export function keyProvider(config: Pick<ResolvedConfig, 'encryptionKey' | 'keyFile'>): KeyProvider {
@@ -29,9 +29,7 @@ async function readKeyFile(path: string): Promise<string | undefined> {
       cause: error,
     });
   }
-  // Comments say what the file is; the key is what is left.
-  const lines = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
-  const secret = normaliseSecret(lines.join('\n'));
+  const secret = secretOf(text);
   if (secret === '') {
     throw new BackupError('KEY_MISSING', `The key file ${path} is empty`, {
       hint: 'Put the key back from the copy that you keep elsewhere.',
@@ -40,33 +38,24 @@ async function readKeyFile(path: string): Promise<string | undefined> {
   return secret;
 }
 
+/** The secret in the text of a key file: comments say what the file is; the key is what is left. Empty when nothing is. */
+export function secretOf(text: string): string {
+  const lines = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
+  return normaliseSecret(lines.join('\n'));
+}
+
 /** Never replaces a file. Durable before the repository that needs it is made. */
 async function createKeyFile(path: string): Promise<{ secret: string; location: string }> {
-  const secret = generateSecret();
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  try {
-    const file = await open(path, 'wx', 0o600);
-    try {
-      await file.writeFile(`${secret}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw new BackupError(
-      'IO_ERROR',
-      `The key file ${path} cannot be made (${systemErrorCode(error) ?? 'unknown reason'})`,
-      {
-        hint: 'Check the directory, or name another with encryption.keyFile. No repository was made.',
-        cause: error,
-      },
-    );
-  }
-  const directory = await open(dirname(path), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  const secret = await newKeyFile(
+    path,
+    'Check the directory, or name another with encryption.keyFile. No repository was made.',
+  );
   return { secret, location: path };
+}
+
+/** Makes a file (0600, never replacing one) with a new generated secret, and gives the secret. */
+export async function newKeyFile(path: string, hint: string): Promise<string> {
+  const secret = generateSecret();
+  await writePrivateFile(path, `${secret}\n`, 'The key file', hint);
+  return secret;
 }

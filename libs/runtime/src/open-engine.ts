@@ -1,30 +1,11 @@
-import { BackupError, systemClock, type Clock } from '@foodsave-backup/kernel';
-import type { ComponentDriver } from '@foodsave-backup/component';
-import { configDriver } from '@foodsave-backup/components-config';
-import { databaseDriver } from '@foodsave-backup/components-database';
-import { filesDriver } from '@foodsave-backup/components-files';
-import { vectorStoreDrivers } from '@foodsave-backup/components-vector-store';
+import { systemClock, type Clock } from '@foodsave-backup/kernel';
 import { Engine, type ComponentSpec, type EngineConfig, type EngineDeps } from '@foodsave-backup/engine';
 import { createLocalStorage, localFreeBytes, withRetry } from '@foodsave-backup/storage';
 import type { ResolvedConfig } from './config/index.ts';
+import { BUILT_IN_DRIVERS, usualDriver } from './drivers.ts';
 import { keyProvider } from './key-provider.ts';
 import { recoveryFiles } from './recovery-files.ts';
 import { softwareVersion } from './version.ts';
-
-/** The usual driver of each built-in type. */
-const USUAL_DRIVER: Readonly<Record<string, string>> = {
-  database: 'sqlite',
-  files: 'directory',
-  config: 'directory',
-  vector_store: 'faiss',
-};
-
-const DRIVERS: readonly ComponentDriver[] = [
-  databaseDriver,
-  filesDriver,
-  configDriver,
-  ...Object.values(vectorStoreDrivers),
-];
 
 export interface OpenEngineOptions {
   clock?: Clock;
@@ -38,11 +19,6 @@ export function openEngine(config: ResolvedConfig, options: OpenEngineOptions = 
 
 export function engineDeps(config: ResolvedConfig, options: OpenEngineOptions = {}): EngineDeps {
   const clock = options.clock ?? systemClock;
-  if (config.plugins.length > 0) {
-    throw new BackupError('CONFIG_INVALID', 'plugins: custom components are not supported by this version', {
-      hint: 'Remove "plugins" from the configuration.',
-    });
-  }
   const storage = withRetry(createLocalStorage(config.repositoryPath, { clock }), {
     clock,
     attempts: 4,
@@ -57,7 +33,7 @@ export function engineDeps(config: ResolvedConfig, options: OpenEngineOptions = 
     directory: config.repositoryPath,
     clock,
     keys: keyProvider(config),
-    drivers: DRIVERS,
+    drivers: [...BUILT_IN_DRIVERS, ...config.customDrivers],
     env,
     recoveryFiles,
     freeBytes: () => localFreeBytes(config.repositoryPath),
@@ -68,7 +44,7 @@ function engineConfig(config: ResolvedConfig): EngineConfig {
   const components: ComponentSpec[] = config.components.map((spec) => ({
     instance: spec.instance,
     type: spec.type,
-    driver: spec.driver ?? USUAL_DRIVER[spec.type] ?? spec.type,
+    driver: spec.driver ?? usualDriver(spec.type, config.customDrivers),
     config: spec.config,
   }));
   return {

@@ -81,7 +81,7 @@ export function backupText(backup: BackupView, now: number, style: Style): strin
       ['Size', formatBytes(backup.sizeBytes)],
       ['Stored', `${formatBytes(backup.storedBytes)} new with this backup`],
       ['Verification', verificationLine(backup.verification, now, style)],
-      ['Held', backup.hold ? 'yes' : undefined],
+      ['Held', backup.hold ? heldText(backup) : undefined],
       ['Kept as', backup.tiers.length === 0 ? undefined : backup.tiers.join(', ')],
     ],
     style,
@@ -92,6 +92,10 @@ export function backupText(backup: BackupView, now: number, style: Style): strin
   const failure = backup.error === undefined ? undefined : errorOf(backup.error, style);
   const components = Object.keys(backup.components).length === 0 ? undefined : componentsTable(backup, now, style);
   return paragraphs(head, components, ...factsOfComponents, failure);
+}
+
+function heldText({ holdReason }: BackupView): string {
+  return holdReason === undefined ? 'yes' : `yes: ${visible(holdReason)}`;
 }
 
 function componentsTable(backup: BackupView, now: number, style: Style): string {

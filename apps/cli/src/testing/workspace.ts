@@ -94,6 +94,15 @@ export class Workspace implements AsyncDisposable {
     });
   }
 
+  /** With `input` on its stdin. */
+  startWithInput(args: readonly string[], input: string): ChildProcess {
+    const { PATH, HOME } = process.env;
+    const env = { PATH, HOME, NO_COLOR: '1', ...this.env };
+    const child = spawn(process.execPath, [MAIN, ...args], { cwd: this.dir, env, stdio: ['pipe', 'pipe', 'pipe'] });
+    child.stdin.end(input);
+    return child;
+  }
+
   run(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
     return finished(this.start(args, options));
   }

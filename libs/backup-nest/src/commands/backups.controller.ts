@@ -1,11 +1,19 @@
-import { Get, UseGuards } from '@nestjs/common';
-import { Backup, BackupPage, ListRequest, Stats, TreeListing, TreeRequest } from '@foodsave-backup/contracts';
+import { Delete, Get, Put, UseGuards } from '@nestjs/common';
+import {
+  Backup,
+  BackupPage,
+  HoldRequest,
+  ListRequest,
+  Stats,
+  TreeListing,
+  TreeRequest,
+} from '@foodsave-backup/contracts';
 import { BackupService } from '../core/backup.service.ts';
 import { BackupController } from '../http/controller.ts';
 import { BackupName, noParameters, Parameters } from '../http/parameters.ts';
-import { ApiBackupName, ApiQuestion } from '../openapi/decorators.ts';
+import { ApiBackupName, ApiChange, ApiQuestion } from '../openapi/decorators.ts';
 
-/** What there is: backups, what is in them, figures. */
+/** What there is: backups, what is in them, figures; and which of them are pinned. */
 @BackupController('backups')
 export class BackupsController {
   readonly #backup: BackupService;
@@ -33,6 +41,26 @@ export class BackupsController {
   @ApiQuestion({ summary: 'One backup', result: Backup })
   show(@BackupName() name: string): Promise<Backup> {
     return this.#backup.engine.show(name);
+  }
+
+  @Put('backups/:name/hold')
+  @ApiBackupName()
+  @ApiChange({
+    summary: 'Hold a backup',
+    description: 'Neither retention nor a delete removes a held backup. The same request again changes nothing.',
+    request: HoldRequest,
+    result: Backup,
+  })
+  hold(@BackupName() name: string, @Parameters(HoldRequest) { reason }: HoldRequest): Promise<Backup> {
+    return this.#backup.engine.hold(name, { on: true, ...(reason === undefined ? {} : { reason }) });
+  }
+
+  @Delete('backups/:name/hold')
+  @UseGuards(noParameters)
+  @ApiBackupName()
+  @ApiChange({ summary: 'Let go of a held backup', result: Backup })
+  unhold(@BackupName() name: string): Promise<Backup> {
+    return this.#backup.engine.hold(name, { on: false });
   }
 
   @Get('backups/:name/tree')

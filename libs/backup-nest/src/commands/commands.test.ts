@@ -137,6 +137,23 @@ describe('a backup from its making to its deletion', () => {
     expect(stats['backups']).toBeGreaterThanOrEqual(3);
   });
 
+  it('is held, which keeps it from being deleted, and let go of', async () => {
+    const held = await server.ask('PUT', '/backups/second/hold', { body: { reason: 'before the migration' } });
+    expect(held.status).toBe(200);
+    expect(held.json()).toMatchObject({ name: 'second', hold: true, holdReason: 'before the migration' });
+    expect((await server.ask('PUT', '/backups/second/hold')).json()).toEqual(held.json());
+    const refused = await server.ask('DELETE', '/backups/second');
+    expect([refused.status, refused.json()['code']]).toEqual([409, 'BACKUP_HELD']);
+    for (const method of ['DELETE', 'DELETE']) {
+      const free = await server.ask(method, '/backups/second/hold');
+      expect([free.status, free.json()['hold']]).toEqual([200, false]);
+    }
+    const wrong = await server.ask('PUT', '/backups/second/hold', { body: { reason: 'two\nlines' } });
+    expect([wrong.status, wrong.json()['code']]).toEqual([400, 'VALIDATION_FAILED']);
+    expect((await server.ask('PUT', '/backups/nowhere/hold')).status).toBe(404);
+    expect((await server.ask('POST', '/backups/second/hold')).headers['allow']).toBe('DELETE, PUT');
+  });
+
   it('is deleted', async () => {
     expect((await server.ask('DELETE', '/backups/second')).json()).toMatchObject({ name: 'second' });
     const gone = await server.ask('GET', '/backups/second');

@@ -24,5 +24,5 @@ export const BACKUP_CLOCK = Symbol('BACKUP_CLOCK');
 /** The part of the engine that answers without becoming a run. */
 export type EngineQuestions = Pick<
   Engine,
-  'list' | 'show' | 'tree' | 'stats' | 'health' | 'execute' | 'close' | 'recover'
+  'list' | 'show' | 'hold' | 'tree' | 'stats' | 'health' | 'execute' | 'close' | 'recover'
 >;

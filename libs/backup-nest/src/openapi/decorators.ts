@@ -47,14 +47,22 @@ export function ApiQuestion(described: Described): MethodDecorator {
   );
 }
 
+/** A small change that becomes no run: the same request again changes nothing. */
+export function ApiChange(described: Described): MethodDecorator {
+  return applyDecorators(ApiQuestion(described), ...bodyOf(described));
+}
+
+const bodyOf = ({ request }: Described): MethodDecorator[] =>
+  request === undefined
+    ? []
+    : [ApiBody({ type: request, required: false, description: 'The same parameters as in the query.' })];
+
 /** A command, which becomes a run. `waits`: whether the client can ask not to wait for its end. */
 export function ApiCommand(described: Described & { waits: boolean }): MethodDecorator {
-  const { request, waits } = described;
+  const { waits } = described;
   return applyDecorators(
     ApiQuestion(described),
-    ...(request === undefined
-      ? []
-      : [ApiBody({ type: request, required: false, description: 'The same parameters as in the query.' })]),
+    ...bodyOf(described),
     ...(waits
       ? [ApiResponse({ status: 202, type: Run, description: '`wait=false`: the run. `Location` is its address.' })]
       : []),

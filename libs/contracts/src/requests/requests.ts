@@ -247,6 +247,17 @@ export class TreeRequest {
   component?: string;
 }
 
+/** `PUT /backups/{name}/hold`. */
+export class HoldRequest {
+  /**
+   * Why it is held; absent: as before.
+   * @example 'before the migration'
+   */
+  @IsOptional()
+  @Matches(/^(?=.*\S)[^\p{Cc}]{1,500}$/u, says('must be one line of 1 to 500 characters', 'before the migration'))
+  reason?: string;
+}
+
 /** `GET /runs`. */
 export class RunListRequest {
   /**

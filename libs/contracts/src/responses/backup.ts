@@ -127,6 +127,12 @@ export class Backup {
   /** Pinned: retention never deletes it. */
   hold!: boolean;
 
+  /**
+   * Why it is held, if someone said so.
+   * @example 'before the migration'
+   */
+  holdReason?: string;
+
   /** Retention tiers that keep it now: `daily`, `weekly`, `monthly`. */
   tiers!: string[];
 

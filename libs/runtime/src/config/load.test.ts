@@ -96,6 +96,11 @@ describe('which configuration counts', () => {
 
 describe('what a file says', () => {
   it('resolves paths from its own directory, and those of options from the working directory', async () => {
+    const plugin = (type: string): string => `export default { type: '${type}', driver: 'd', open() {} };\n`;
+    workspace.write('etc/mail.js', plugin('mail'));
+    workspace.write('etc/package.json', '{ "type": "module" }');
+    workspace.write('node_modules/@acme/backup-mail/package.json', '{ "type": "module", "main": "main.js" }');
+    workspace.write('node_modules/@acme/backup-mail/main.js', plugin('acme_mail'));
     workspace.write(
       'etc/backup.yaml',
       `${MINIMAL}repository: ../store\nencryption: { keyFile: keys/k }\nlogging: { file: log/x.log }\nplugins: [./mail.js, "@acme/backup-mail"]\n`,
@@ -107,6 +112,7 @@ describe('what a file says', () => {
       keyFile: workspace.path('etc/keys/k'),
       logFile: workspace.path('etc/log/x.log'),
       plugins: [workspace.path('etc/mail.js'), '@acme/backup-mail'],
+      customDrivers: [{ type: 'mail' }, { type: 'acme_mail' }],
     });
     const other = await workspace.load({ configPath: 'etc/backup.yaml', repository: 'store2' });
     expect(other.repositoryPath).toBe(workspace.path('store2'));

@@ -24,7 +24,13 @@ export async function load(options: LoadConfigOptions): Promise<ResolvedConfig> 
   if (!config.checksumVerification) {
     options.warn('Checksum verification is switched off: verification looks at sizes and presence only.');
   }
-  return config;
+  return config.plugins.length === 0 ? config : withPlugins(config, raw);
+}
+
+async function withPlugins(config: ResolvedConfig, raw: RawConfig): Promise<ResolvedConfig> {
+  const { loadPlugins } = await import('../plugins/load-plugins.ts');
+  const customDrivers = await loadPlugins(config, { lineOf: (at) => raw.lineOf(at) });
+  return Object.freeze({ ...config, customDrivers: Object.freeze(customDrivers) });
 }
 
 function parse(raw: RawConfig): BackupConfig {
@@ -90,6 +96,7 @@ function resolve(
     repositoryPath,
     stateDir,
     components: Object.freeze([...file.components]),
+    customDrivers: [],
     plugins: Object.freeze(file.plugins.map((plugin) => (/^\.{0,2}\//.test(plugin) ? at(plugin) : plugin))),
     encryptionEnabled: file.encryption.enabled,
     keyFile: file.encryption.keyFile === undefined ? path.join(stateDir, 'backup.key') : at(file.encryption.keyFile),

@@ -69,13 +69,13 @@ function sourcePaths(component: ComponentSpec): [string, string][] {
 }
 
 /** Whether `inner` is `outer` or lies below it. Both absolute and normalised. */
-function contains(outer: string, inner: string): boolean {
+export function contains(outer: string, inner: string): boolean {
   const relative = path.relative(outer, inner);
   return relative === '' || (relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative));
 }
 
 /** The real path of the nearest ancestor that exists, with the rest appended. */
-async function real(absolute: string): Promise<string> {
+export async function real(absolute: string): Promise<string> {
   let existing = absolute;
   const rest: string[] = [];
   for (;;) {

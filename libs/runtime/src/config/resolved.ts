@@ -1,3 +1,4 @@
+import type { ComponentDriver } from '@foodsave-backup/component';
 import type { ComponentSpec, LogLevel } from '@foodsave-backup/contracts/types';
 import type { Secret } from './secret.ts';
 
@@ -28,6 +29,8 @@ export interface ResolvedConfig {
   readonly components: readonly ComponentSpec[];
   /** Modules of custom components: absolute paths, or package names as written. */
   readonly plugins: readonly string[];
+  /** What the modules of `plugins` define, in their order. */
+  readonly customDrivers: readonly ComponentDriver[];
 
   readonly encryptionEnabled: boolean;
   /** Where the key file is, or would be made. */

@@ -40,6 +40,12 @@ export function contractsMetadata(): ModelMetadata {
       },
       verification: { required: true, type: () => contracts.Verification },
       hold: { required: true, type: () => Boolean, description: 'Pinned: retention never deletes it.' },
+      holdReason: {
+        required: false,
+        type: () => String,
+        description: 'Why it is held, if someone said so.',
+        example: 'before the migration',
+      },
       tiers: {
         required: true,
         type: () => [String],
@@ -224,6 +230,15 @@ export function contractsMetadata(): ModelMetadata {
     HealthIndicator: {
       status: { required: true, enum: ['up', 'down'] },
       message: { required: false, type: () => String },
+    },
+    HoldRequest: {
+      reason: {
+        required: false,
+        type: () => String,
+        description: 'Why it is held; absent: as before.',
+        example: 'before the migration',
+        pattern: '^(?=.*\\S)[^\\p{Cc}]{1,500}$',
+      },
     },
     KeptBackup: {
       name: { required: true, type: () => String },

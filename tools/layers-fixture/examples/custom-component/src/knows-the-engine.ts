@@ -1,0 +1,2 @@
+// expect: custom-component-imports
+import '@foodsave-backup/engine';
