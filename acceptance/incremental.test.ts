@@ -52,6 +52,16 @@ it(
     await copyOf(database, join(temp.path, 'after.db'));
     const pages = await differingPages(join(temp.path, 'before.db'), join(temp.path, 'after.db'));
     const ideal = zstdCompressSync(pages, { params: { [constants.ZSTD_c_compressionLevel]: 3 } }).length;
+    // What frames of a size cost against one frame for all pages: why pages blobs have the frames that they have.
+    const frames = [256, 512, 1024].map((kib) => {
+      let bytes = 0;
+      for (let at = 0; at < pages.length; at += kib * 1024) {
+        const frame = pages.subarray(at, at + kib * 1024);
+        bytes += zstdCompressSync(frame, { params: { [constants.ZSTD_c_compressionLevel]: 3 } }).length;
+      }
+      return `${kib} KiB ${(bytes / ideal).toFixed(3)}`;
+    });
+    process.stdout.write(`zstd in frames of their own, against one: ${frames.join(', ')}\n`);
     const size = repositoryBytes(join(temp.path, 'backups'));
     const { backup } = await app.must<CreateResult>({ command: 'create', trigger: 'manual', verify: false });
     const added = repositoryBytes(join(temp.path, 'backups')) - size;

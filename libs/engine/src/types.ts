@@ -93,7 +93,7 @@ export interface EngineDeps {
   recoveryFiles: () => Promise<Readonly<Record<string, Uint8Array>>>;
   /** Bytes free for the repository; `undefined` where the medium cannot tell. */
   freeBytes: () => Promise<number | undefined>;
-  /** The repository that was opened last: deriving its key again for each question would cost a tenth of a second. */
+  /** The repository that was opened last: deriving its key is slow on purpose, too slow for each question. */
   opened?: { current?: { id: string; secret: string | undefined; repository: Repository } };
 }
 

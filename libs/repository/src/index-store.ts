@@ -20,9 +20,6 @@ import type { StorageBackend } from '@foodsave-backup/storage';
 import { BlobIndex } from './blob-index.ts';
 import { hashOfKey, indexObjectKey, packObjectKey } from './layout.ts';
 
-/** More index files than this are merged into one by the next writer that holds the repository alone. */
-const MERGE_ABOVE = 64;
-
 export interface IndexLoad {
   index: BlobIndex;
   /** Keys of the index files that were read. */
@@ -135,9 +132,5 @@ export class IndexStore {
     const old = files.map((key) => hashOfKey(key)).filter((hash) => hash !== undefined);
     const written = await this.write(packs, old);
     for (const key of files) if (key !== written) await this.#storage.delete(key);
-  }
-
-  static worthMerging(files: readonly string[]): boolean {
-    return files.length > MERGE_ABOVE;
   }
 }

@@ -25,8 +25,9 @@ const BLOB_BYTES = 4 * 1024 * 1024;
 const BLOB_PAGES = 1024;
 /**
  * Measured on the pages that differ after 0.5 % random row updates of the sample database, zstd level 3, against one frame
- * for all of them: 256 KiB +9 %, 512 KiB +5 %, 1 MiB +3 %. Larger frames cost the reader of one page more, and a restore of
- * a database that is spread over many backups keeps one frame of each in its cache.
+ * for all of them: 256 KiB +9 %, 512 KiB +5 %, 1 MiB +3 % (2026-11-23, printed by acceptance/incremental.test.ts). Larger
+ * frames cost the reader of one page more, and a restore of a database that is spread over many backups keeps one frame of
+ * each in its cache.
  */
 const FRAME_BYTES = 512 * 1024;
 
