@@ -23,6 +23,7 @@ import {
   type StatsView,
   type TreeListing,
 } from './types.ts';
+import { rolledBack, watching } from './seen.ts';
 import { undo } from './undo.ts';
 import { listLeases, unlock, type UnlockResult } from './unlock.ts';
 import { verify } from './verify.ts';
@@ -38,7 +39,11 @@ export class Engine {
   }
 
   /** Carries out one command in this process. Throws a BackupError. */
-  async execute(command: Command, context: RunContext): Promise<RunOutcome> {
+  execute(command: Command, context: RunContext): Promise<RunOutcome> {
+    return watching(this.#deps, command, context, () => this.#carryOut(command, context));
+  }
+
+  async #carryOut(command: Command, context: RunContext): Promise<RunOutcome> {
     const deps = this.#deps;
     switch (command.command) {
       case 'init': {
@@ -83,6 +88,11 @@ export class Engine {
         },
         signal: context.signal,
       });
+      const gone = await rolledBack(this.#deps, repository);
+      if (gone !== undefined) {
+        report.damaged.push({ kind: 'repository', what: 'newest backup', reason: `${gone}.` });
+        report.status = 'damaged';
+      }
       const result: CheckView = { ...report, notes: command.readData && !checksums ? [CHECKSUMS_OFF] : [] };
       if (result.status === 'ok') return { status: 'succeeded', result };
       const error = new BackupError('DATA_DAMAGED', `The repository is damaged in ${result.damaged.length} places`, {

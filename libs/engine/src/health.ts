@@ -1,9 +1,13 @@
 import { toBackupError } from '@foodsave-backup/kernel';
 import { allBackups } from './queries.ts';
 import { openRepository, whatIsThere } from './opened.ts';
+import { rolledBack } from './seen.ts';
 import type { BackupView, EngineDeps, HealthIndicator, HealthView } from './types.ts';
 
 const FREE_LOW_BYTES = 64 * 1024 * 1024;
+/** A new backup settles it: the state of the storage is then known again. */
+const ROLLED_BACK_HINT =
+  'Find out who deleted it or set the storage back. If that was intended, take a new backup: it is the newest from then on.';
 const PROBE_KEY = 'locks/health-probe';
 
 /** One indicator each; one that throws is down with its reason and does not hide the others. */
@@ -23,7 +27,11 @@ export async function health(deps: EngineDeps): Promise<HealthView> {
   if (found === 'repository') {
     let backups: BackupView[] | undefined;
     const look = async (): Promise<BackupView[]> => (backups ??= await allBackups(deps, await openRepository(deps)));
-    await add('lastBackup', async () => lastBackupIndicator(deps, await look()));
+    await add('lastBackup', async () => {
+      const gone = await rolledBack(deps, await openRepository(deps));
+      if (gone === undefined) return lastBackupIndicator(deps, await look());
+      return { status: 'down', message: gone, code: 'STORAGE_ROLLED_BACK', hint: ROLLED_BACK_HINT };
+    });
     await add('verification', async () => verificationIndicator(await look()));
   } else {
     indicators['lastBackup'] = { status: 'up', message: 'No backup yet, and none is overdue', backups: 0 };

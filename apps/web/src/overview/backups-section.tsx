@@ -4,6 +4,7 @@ import { useState, type ReactElement } from 'react';
 import { useBackups, useOffline } from '../api/queries.ts';
 import { useI18n } from '../i18n/context.tsx';
 import { Link, useLink } from '../routing/navigation.tsx';
+import { BackupName } from '../ui/backup-name.tsx';
 import { useNow } from '../ui/now.ts';
 import { Problem } from '../ui/problem.tsx';
 import { BackupStatus, VerificationMark } from '../ui/status.tsx';
@@ -123,7 +124,7 @@ function BackupRow({ backup, now }: { backup: Backup; now: number }): ReactEleme
     <tr role="row">
       <td role="cell" className="cell-name">
         <Link to={{ page: 'backup', name }} className="strong">
-          {name}
+          <BackupName name={name} />
         </Link>
         <div className="tiny muted">{marks.join(' · ')}</div>
       </td>
