@@ -118,6 +118,8 @@ async function prune(
 }
 
 async function dropNotes(repository: Repository, names: ReadonlySet<string>): Promise<void> {
-  const gone = (await repository.notes.list()).filter(({ note }) => names.has(note.name)).map(({ key }) => key);
+  const gone = (await repository.notes.list())
+    .filter(({ note }) => 'name' in note && names.has(note.name))
+    .map(({ key }) => key);
   await repository.notes.delete(gone);
 }

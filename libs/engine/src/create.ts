@@ -122,7 +122,7 @@ async function capture(job: CaptureAll): Promise<Manifest> {
   warnAboutClock(listing.manifests[0], startedAt, context);
   const session = await BackupSession.start(repository, deps.config.compressionLevel, context.signal);
   for (const key of session.missing) {
-    const message = `${key} is missing or has another size; what it held is stored again`;
+    const message = `${key} is missing or damaged; what it held is stored again`;
     context.emit({ type: 'warning', code: 'PACK_MISSING', message });
     notes.push(`${message}. Older backups that need it are damaged: run "check".`);
   }

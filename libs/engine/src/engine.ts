@@ -1,5 +1,5 @@
 import { BackupError, newId, unreachable } from '@foodsave-backup/kernel';
-import { checkRepository, Repository, type LeaseView } from '@foodsave-backup/repository';
+import { checkRepository, Repository, type CheckReport, type LeaseView } from '@foodsave-backup/repository';
 import { cleanup, deleteBackup } from './cleanup.ts';
 import { create } from './create.ts';
 import { health } from './health.ts';
@@ -90,13 +90,15 @@ export class Engine {
       });
       const gone = await rolledBack(this.#deps, repository);
       if (gone !== undefined) {
-        report.damaged.push({ kind: 'repository', what: 'newest backup', reason: `${gone}.` });
+        const remedy = 'Look for the missing backup in a copy of the repository.';
+        report.damaged.push({ kind: 'repository', what: 'newest backup', reason: `${gone}.`, remedy });
         report.status = 'damaged';
       }
-      const result: CheckView = { ...report, notes: command.readData && !checksums ? [CHECKSUMS_OFF] : [] };
+      const notes = [...report.notes, ...(command.readData && !checksums ? [CHECKSUMS_OFF] : [])];
+      const result: CheckView = { ...report, notes };
       if (result.status === 'ok') return { status: 'succeeded', result };
-      const error = new BackupError('DATA_DAMAGED', `The repository is damaged in ${result.damaged.length} places`, {
-        hint: 'Backups that are not named are good. Take a new backup now; keep a copy of the repository before you repair it.',
+      const error = new BackupError('DATA_DAMAGED', damageText(report), {
+        hint: 'Backups that are not named are good. Take a new backup now; docs/troubleshooting.md says what to do then.',
       });
       return { status: 'failed', result, error: error.toJSON() };
     });
@@ -164,4 +166,13 @@ export class Engine {
   async close(): Promise<void> {
     await this.#deps.storage.close();
   }
+}
+
+function damageText({ damaged, affected }: CheckReport): string {
+  const places = damaged.length === 1 ? 'one place' : `${damaged.length} places`;
+  const what = `The repository is damaged in ${places}`;
+  const { backups, fileCount } = affected;
+  if (backups.length === 0) return `${what}; every backup can still be restored whole`;
+  const files = fileCount === 1 ? 'one file' : `${fileCount} files`;
+  return `${what}; ${files} in ${backups.length === 1 ? 'one backup' : `${backups.length} backups`} cannot be restored whole`;
 }

@@ -9,6 +9,7 @@ import {
   type RestoreSink,
 } from '@foodsave-backup/component';
 import type { Manifest } from '@foodsave-backup/repository';
+import { noteDamage } from './damage.ts';
 import { restoreLive } from './restore-live.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
 import { openRepository, selectComponents, withLease } from './opened.ts';
@@ -44,8 +45,14 @@ export async function restore(deps: EngineDeps, command: Restore, context: RunCo
         result,
         leaseId: lease.id,
       };
-      if (command.target === undefined) await restoreLive(job);
-      else await restoreToTarget(job, command.target);
+      try {
+        if (command.target === undefined) await restoreLive(job);
+        else await restoreToTarget(job, command.target);
+      } finally {
+        for (const message of await noteDamage(repository, source)) {
+          context.emit({ type: 'warning', code: 'PACK_DAMAGED', message });
+        }
+      }
       return { status: result.failed.length > 0 ? 'partial' : 'succeeded', result };
     });
   });

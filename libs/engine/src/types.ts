@@ -194,7 +194,7 @@ export interface VerifyResult {
 }
 
 /** The check of the repository, and what it did not look at. */
-export type CheckView = CheckReport & { notes: string[] };
+export type CheckView = CheckReport;
 
 export interface CleanupResult {
   deleted: { name: string; reason: string }[];

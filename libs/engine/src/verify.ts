@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { BackupError, isoTime, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import type { Manifest } from '@foodsave-backup/repository';
-import { hashOfKey, Marker, missingPacks, type Repository } from '@foodsave-backup/repository';
+import { forgetDamage, Marker, type Repository } from '@foodsave-backup/repository';
+import { noteDamage } from './damage.ts';
 import { openRepository, withLease } from './opened.ts';
 import { withScratch } from './scratch.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
@@ -43,6 +44,7 @@ export async function verify(deps: EngineDeps, command: Verify, context: RunCont
       );
     }
     result.status = result.damaged.length === 0 ? 'ok' : 'damaged';
+    result.notes.push(...(await noteDamage(repository, source)));
     await note(repository, deps, manifest, result);
     if (result.status === 'ok') return { status: 'succeeded', result };
     const error = new BackupError(
@@ -83,10 +85,7 @@ async function verifyStructure(
 ): Promise<Source> {
   context.progress({ phase: 'structure', doneBytes: 0, doneFiles: 0 });
   const load = await repository.loadIndex(context.signal);
-  for (const key of await missingPacks(repository, load.index)) {
-    const hash = hashOfKey(key);
-    if (hash !== undefined) load.index.removePack(hash);
-  }
+  await forgetDamage(repository, load.index);
   const source = repository.reader(load);
   const marker = new Marker(repository, load.index, source.blobs);
   const report = (component: string, what: { path: string; reason: string }): void => {

@@ -16,7 +16,7 @@ function frameNonce(ordinal: number): Buffer {
   return nonce;
 }
 
-function directoryNonce(): Buffer {
+export function directoryNonce(): Buffer {
   const nonce = Buffer.alloc(12);
   nonce.writeUInt32LE(2, 0);
   return nonce;

@@ -23,6 +23,8 @@ export class BlobReader {
   readonly #frames = new Map<string, Uint8Array>();
   readonly #packKeys = new Map<string, Buffer | undefined>();
   #cached = 0;
+  /** Object keys of packs that could not be read as they were written, also where another pack had the same blob. */
+  readonly suspects = new Set<string>();
 
   constructor(storage: StorageBackend, keys: RepositoryKeys, index: BlobIndex) {
     this.#storage = storage;
@@ -131,6 +133,7 @@ export class BlobReader {
       const cause = toBackupError(error);
       // Also a version that is too new: that of the repository is known, so that here it can only be a flipped bit.
       if (cause.code === 'CANCELLED') throw cause;
+      this.suspects.add(key);
       throw new BackupError('DATA_DAMAGED', `Pack ${key} cannot be read: ${cause.message}`, {
         hint: 'Run "check --read-data" to see which backups and files are affected.',
         cause: error,

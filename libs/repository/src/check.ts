@@ -1,31 +1,26 @@
-import { BackupError, toBackupError } from '@foodsave-backup/kernel';
-import {
-  blobId,
-  BLOB_KIND,
-  FOLDERS,
-  HEADER_BYTES,
-  openDirectory,
-  openFrame,
-  packKey,
-  parseKeyFile,
-  readFooter,
-  sha256,
-  FOOTER_BYTES,
-} from '@foodsave-backup/format';
-import { hashOfKey, packObjectKey } from './layout.ts';
+import { toBackupError } from '@foodsave-backup/kernel';
+import { encodeDirectory, FOLDERS, parseKeyFile, type Folder } from '@foodsave-backup/format';
+import { absentPacks } from './absent-packs.ts';
+import { affectedBy, type Affected } from './affected.ts';
+import type { BlobIndex } from './blob-index.ts';
+import { knownDamage, rememberDamage } from './known-damage.ts';
+import { hashOfKey } from './layout.ts';
+import { NoteStore } from './notes.ts';
+import { examinePack } from './pack-examination.ts';
 import { Marker, unusedPacks } from './reachable.ts';
 import type { Repository } from './repository.ts';
-import { missingPacks } from './session.ts';
+import { brokenTwins } from './twins.ts';
 
+/** Something of the repository that is not as it was written. */
 export interface Damage {
-  /** `pack`, `index`, `manifest`, `repository`, `file`. */
-  kind: 'pack' | 'index' | 'manifest' | 'repository' | 'file';
-  /** Object key, or the backup, component and path of a file. */
+  kind: 'pack' | 'index' | 'manifest' | 'repository' | 'key' | 'note';
+  /** Object key; of a manifest the name of its backup when both copies are concerned. */
   what: string;
   reason: string;
+  /** What mends it, in one sentence. */
+  remedy: string;
+  /** Of a manifest. */
   backup?: string;
-  component?: string;
-  path?: string;
 }
 
 export interface CheckReport {
@@ -36,10 +31,14 @@ export interface CheckReport {
   /** Bytes that were read and compared; only the structure without `readData`. */
   checkedBytes: number;
   damaged: Damage[];
+  /** What the damage costs: backups and files that cannot be restored whole. */
+  affected: Affected;
   /** Not damage: what a crash may leave behind, and what cleanup will remove. */
   unreferencedPacks: number;
   unreferencedBytes: number;
   unconfirmed: string[];
+  /** What was not looked at or could not be noted, and why. */
+  notes: string[];
 }
 
 export interface CheckOptions {
@@ -51,75 +50,70 @@ export interface CheckOptions {
   signal?: AbortSignal;
 }
 
-/** Checks the whole repository: both copies of what is kept twice, every tree of every backup, and with `readData` every byte. */
+const REMEDY = {
+  damagedPack:
+    'Run "repair packs": it saves what is whole of it. The next backup stores again what the source still has.',
+  absentPack: 'Put it back from a copy, or run "repair packs". The next backup stores again what the source still has.',
+  index: 'Run "repair index".',
+  manifestCopy: 'Run "repair index": it writes this copy again from the good one.',
+  manifest: 'Put it back from a copy of the repository, or delete the backup.',
+  repository: 'Run "repair index": it writes both copies again.',
+  key: 'Add a key with "key add", then remove this one with "key remove".',
+  note: 'It may have been a hold: hold again what has to stay, then delete this file.',
+} as const;
+
+/**
+ * Checks the whole repository: both copies of what is kept twice, every tree of every backup, and with `readData` every byte.
+ * Packs that were found damaged before are read in any case. What is found is noted, so that no new backup relies on it.
+ */
 export async function checkRepository(repository: Repository, options: CheckOptions): Promise<CheckReport> {
+  const { signal } = options;
   const damaged: Damage[] = [];
   await checkTwins(repository, damaged);
   await checkKeyFiles(repository, damaged);
-  const listing = await repository.manifests.list(options.signal);
-  for (const { name, reason } of listing.damaged) damaged.push({ kind: 'manifest', what: name, reason, backup: name });
-  for (const { name, missing } of listing.repairable) {
-    damaged.push({
-      kind: 'manifest',
-      what: name,
-      reason: `its ${missing} copy is missing or damaged; the other is good`,
-      backup: name,
-    });
+  const known = await checkNotes(repository, damaged);
+  const listing = await repository.manifests.list(signal);
+  for (const { name, reason } of listing.damaged) {
+    damaged.push({ kind: 'manifest', what: name, reason, remedy: REMEDY.manifest, backup: name });
   }
-  const load = await repository.loadIndex(options.signal);
-  for (const { key, reason } of load.damaged) damaged.push({ kind: 'index', what: key, reason });
-  for (const key of await missingPacks(repository, load.index)) {
-    damaged.push({ kind: 'pack', what: key, reason: 'it is missing or has another size' });
+  const load = await repository.loadIndex(signal);
+  for (const { key, reason } of load.damaged) damaged.push({ kind: 'index', what: key, reason, remedy: REMEDY.index });
+  const absent = new Set(await absentPacks(repository, load.index));
+  for (const key of absent) {
+    const reason = 'it is missing or has another size';
+    damaged.push({ kind: 'pack', what: key, reason, remedy: REMEDY.absentPack });
     const hash = hashOfKey(key);
     if (hash !== undefined) load.index.removePack(hash);
   }
-  const checkedBytes = options.readData ? await checkPacks(repository, options, damaged) : 0;
-  for (const damage of damaged) {
-    const hash = damage.kind === 'pack' ? hashOfKey(damage.what) : undefined;
-    if (hash !== undefined) load.index.removePack(hash);
-  }
+  const packs = await checkPacks(repository, load.index, options, { known, absent, damaged });
   const { blobs } = repository.reader(load);
   const marker = new Marker(repository, load.index, blobs);
-  for (const manifest of listing.manifests) {
-    await marker.mark(
-      manifest,
-      (component, { path, reason }) => {
-        const what = `${manifest.name} ${component} ${path}`;
-        damaged.push({ kind: 'file', what, reason, backup: manifest.name, component, path });
-      },
-      options.signal,
-    );
-  }
+  const affected = await affectedBy(marker, listing.manifests, signal);
   const unused = unusedPacks(load.index, marker.usedPacks);
   return {
-    status: damaged.length === 0 ? 'ok' : 'damaged',
+    status: damaged.length === 0 && affected.fileCount === 0 ? 'ok' : 'damaged',
     backups: listing.manifests.length,
     packs: load.index.packCount,
     blobs: load.index.blobCount,
-    checkedBytes,
+    checkedBytes: packs.checkedBytes,
     damaged,
+    affected,
     unreferencedPacks: unused.length,
     unreferencedBytes: unused.reduce((sum, pack) => sum + pack.size, 0),
     unconfirmed: listing.unconfirmed.map((m) => m.name),
+    notes: packs.notes,
   };
 }
 
-/** `repository.json` and the manifests are kept twice; copies that differ are damage even while one is good. */
+/** `repository.json` and the manifests are kept twice; a copy that differs is damage even while the other is good. */
 async function checkTwins(repository: Repository, damaged: Damage[]): Promise<void> {
-  const { storage } = repository;
-  const pairs: [string, string][] = [['repository.json', 'manifests/repository.json']];
-  for await (const { key } of storage.list('manifests/')) {
-    const name = key.slice('manifests/'.length);
-    if (name !== 'repository.json') pairs.push([name, key]);
-  }
-  for (const [first, second] of pairs) {
-    const a = await storage.get(first).catch(() => undefined);
-    const b = await storage.get(second).catch(() => undefined);
-    if (a !== undefined && b !== undefined && Buffer.compare(a, b) === 0) continue;
-    // A missing first manifest is reported by the listing, with its backup.
-    if (a === undefined && first !== 'repository.json') continue;
-    const kind = first === 'repository.json' ? 'repository' : 'manifest';
-    damaged.push({ kind, what: b === undefined ? second : first, reason: 'its two copies differ or one is missing' });
+  for (const { bad, good, reason, name } of await brokenTwins(repository)) {
+    // Both bad: the listing of manifests says so, with its backup; without repository.json nothing is opened.
+    if (good === undefined) continue;
+    const kind = name === undefined ? 'repository' : 'manifest';
+    const remedy = name === undefined ? REMEDY.repository : REMEDY.manifestCopy;
+    const text = `${reason}; its other copy ${good} is good`;
+    damaged.push({ kind, what: bad, reason: text, remedy, ...(name === undefined ? {} : { backup: name }) });
   }
 }
 
@@ -130,61 +124,78 @@ async function checkKeyFiles({ storage }: Repository, damaged: Damage[]): Promis
     try {
       parseKeyFile(await storage.get(key));
     } catch (error) {
-      damaged.push({ kind: 'repository', what: key, reason: toBackupError(error).message });
+      if ((await storage.stat(key)) === undefined) continue;
+      damaged.push({ kind: 'key', what: key, reason: toBackupError(error).message, remedy: REMEDY.key });
     }
   }
 }
 
-async function checkPacks(repository: Repository, options: CheckOptions, damaged: Damage[]): Promise<number> {
-  const packs: { key: string; size: number }[] = [];
+/** Every note, read anew. Returns the packs that notes call damaged. */
+async function checkNotes({ storage, keys, clock }: Repository, damaged: Damage[]): Promise<Set<string>> {
+  const store = new NoteStore(storage, keys, clock);
+  for (const key of (await store.scan()).unreadable) {
+    damaged.push({ kind: 'note', what: key, reason: 'it cannot be read', remedy: REMEDY.note });
+  }
+  return knownDamage(store);
+}
+
+interface Finding {
+  known: ReadonlySet<string>;
+  absent: ReadonlySet<string>;
+  damaged: Damage[];
+}
+
+/** Examines packs, and has `index` say what is whole of the damaged ones. */
+async function checkPacks(
+  repository: Repository,
+  index: BlobIndex,
+  options: CheckOptions,
+  { known, absent, damaged }: Finding,
+): Promise<{ checkedBytes: number; notes: string[] }> {
+  const packs: { key: string; folder: Folder; hash: Buffer; size: number }[] = [];
+  const present = new Set<string>();
   for (const folder of FOLDERS) {
     for await (const { key, size } of repository.storage.list(`${folder}/`)) {
       const hash = hashOfKey(key);
       if (hash === undefined) continue;
-      const { subset } = options;
-      if (subset !== undefined && hash.readUInt32LE(0) % subset.t !== subset.n - 1) continue;
-      packs.push({ key, size });
+      present.add(key);
+      const { n = 1, t = 1 } = options.subset ?? {};
+      const asked = options.readData && hash.readUInt32LE(0) % t === n - 1;
+      if (asked || known.has(key)) packs.push({ key, folder, hash, size });
     }
   }
   const total = packs.reduce((sum, pack) => sum + pack.size, 0);
+  const found: string[] = [];
+  const cleared = [...known].filter((key) => !present.has(key));
   let done = 0;
-  for (const { key, size } of packs) {
+  for (const { key, folder, hash, size } of packs) {
     options.signal?.throwIfAborted();
-    try {
-      await checkPack(repository, key);
-    } catch (error) {
-      const known = toBackupError(error);
-      if (known.code === 'CANCELLED') throw known;
-      damaged.push({ kind: 'pack', what: key, reason: known.message });
-    }
+    const indexed = index.blobsOf(hash);
+    const { reason, gone, blobs } = await examinePack(repository, key, indexed);
     done += size;
     options.progress?.(done, total);
+    // Cleanup may have removed it meanwhile.
+    if (gone) continue;
+    (reason === undefined ? cleared : found).push(key);
+    if (reason !== undefined) {
+      if (!absent.has(key)) damaged.push({ kind: 'pack', what: key, reason, remedy: REMEDY.damagedPack });
+    } else if (encodeDirectory(indexed).equals(encodeDirectory(blobs))) continue;
+    else {
+      const text = 'the index describes it otherwise than it does itself';
+      damaged.push({ kind: 'index', what: key, reason: text, remedy: REMEDY.index });
+    }
+    index.removePack(hash);
+    if (blobs.length > 0) index.addPack({ hash, folder, size, blobs });
   }
-  return done;
+  return { checkedBytes: options.readData ? done : 0, notes: await remember(repository, found, cleared) };
 }
 
-/** Name, header, directory, every frame and every blob id of one pack. */
-async function checkPack(repository: Repository, key: string): Promise<void> {
-  const { keys } = repository;
-  const bytes = await repository.storage.get(key);
-  const hash = hashOfKey(key);
-  if (hash === undefined || !sha256(bytes).equals(hash))
-    throw new BackupError('DATA_DAMAGED', 'its SHA-256 is not its name');
-  const header = bytes.subarray(0, HEADER_BYTES);
-  const place = readFooter(bytes.subarray(bytes.length - FOOTER_BYTES), bytes.length);
-  const sealed = bytes.subarray(place.offset, place.offset + place.length);
-  const { folder, blobs } = openDirectory(keys, header, sealed, bytes.length);
-  if (packObjectKey(folder, hash) !== key)
-    throw new BackupError('DATA_DAMAGED', 'it lies in another folder than it says');
-  const frameKey = packKey(keys, header);
-  for (const blob of blobs) {
-    let at = blob.offset;
-    for (const [i, frame] of blob.frames.entries()) {
-      openFrame(frameKey, blob, i, bytes.subarray(at, at + frame.stored));
-      at += frame.stored;
-    }
-    if (blob.kind !== BLOB_KIND.pageHashes && !blobId(keys, blob.kind, blob.frames).equals(blob.id)) {
-      throw new BackupError('DATA_DAMAGED', 'a blob is not what its id says');
-    }
+/** A check of a medium that cannot be written is still a check. */
+async function remember(repository: Repository, found: string[], cleared: string[]): Promise<string[]> {
+  try {
+    await rememberDamage(repository, { damaged: found, cleared });
+    return [];
+  } catch (error) {
+    return [`The damage could not be noted in the repository: ${toBackupError(error).message}`];
   }
 }

@@ -50,8 +50,8 @@ describe.each(KINDS)('a changed byte in a %s repository', (_name, secret) => {
     status: 'ok',
     checkedBytes: 5,
   } as const;
-  // Objects that nothing depends on: the reader for emergencies, its manual, and notes, which are left out when damaged.
-  const HARMLESS = /^(RECOVERY\.md|recover\.mjs|notes\/.*)$/;
+  // What nothing depends on, and every backup writes again: the reader for emergencies and its manual.
+  const HARMLESS = /^(RECOVERY\.md|recover\.mjs)$/;
   const notesOf = async (repository: Repository) => (await repository.notes.list()).map((stored) => stored.note);
 
   it('is reported by check, or harmless, and never changes what is restored', async () => {
@@ -180,7 +180,7 @@ describe('a lost pack', () => {
       for (const key of lost) await storage.delete(key);
       const report = await checkRepository(repository, { readData: false });
       expect(report.damaged.filter(({ kind }) => kind === 'pack').map(({ what }) => what)).toEqual(lost);
-      expect(report.damaged.filter(({ kind }) => kind === 'file').map(({ path }) => path)).toEqual(['a', 'b']);
+      expect(report.affected.files.map(({ path }) => path)).toEqual(['a', 'b']);
       expect(await readBack(repository, 'first', data)).toBe('refused');
 
       const second = await backUp(repository, 'second', data);

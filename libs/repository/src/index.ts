@@ -18,6 +18,8 @@ export { BlobIndex, type BlobLocation, type PackRef } from './blob-index.ts';
 export { IndexStore, type IndexLoad } from './index-store.ts';
 export { TreeReader, type WalkedEntry } from './tree-reader.ts';
 export { readContent } from './extent-reader.ts';
+export type { Affected, AffectedFile } from './affected.ts';
+export { confirmDamage, forgetDamage } from './known-damage.ts';
 export { checkRepository, type CheckOptions, type CheckReport, type Damage } from './check.ts';
 export { prunePacks, type PruneReport } from './prune.ts';
 export { Marker, type Missing } from './reachable.ts';

@@ -29,7 +29,15 @@ export interface HoldNote {
   reason?: string;
 }
 
-export type Note = VerificationNote | HoldNote;
+/** Packs that were found damaged: no new backup relies on what they hold. Of several notes, all count. */
+export interface DamageNote {
+  type: 'damage';
+  at: string;
+  /** Object keys. */
+  packs: string[];
+}
+
+export type Note = VerificationNote | HoldNote | DamageNote;
 
 export interface StoredNote {
   key: string;
@@ -102,6 +110,7 @@ export class NoteStore {
 
 function isNote(value: unknown): value is Note {
   if (typeof value !== 'object' || value === null) return false;
-  const { type, backup, on } = value as Partial<Record<string, unknown>>;
+  const { type, backup, on, packs } = value as Partial<Record<string, unknown>>;
+  if (type === 'damage') return Array.isArray(packs) && packs.every((key) => typeof key === 'string');
   return typeof backup === 'string' && (type === 'verification' || (type === 'hold' && typeof on === 'boolean'));
 }

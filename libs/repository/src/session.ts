@@ -1,6 +1,5 @@
 import { BackupError } from '@foodsave-backup/kernel';
 import {
-  FOLDERS,
   folderOfType,
   HEADER_BYTES,
   openFrame,
@@ -15,37 +14,21 @@ import {
 } from '@foodsave-backup/format';
 import type { BlobIndex } from './blob-index.ts';
 import type { BlobReader } from './blob-reader.ts';
+import { packsToAvoid } from './absent-packs.ts';
 import { BlobWriter, type Tally } from './blob-writer.ts';
 import { extentLeaves } from './extent-reader.ts';
 import type { IndexLoad } from './index-store.ts';
 import { hashOfKey, packObjectKey } from './layout.ts';
+import { knownDamage, rememberDamage } from './known-damage.ts';
 import { PagedWriter, type PageSource } from './paged-writer.ts';
 import type { Repository } from './repository.ts';
 import { StreamWriter } from './stream-writer.ts';
 import { PreviousTree, type TreeReader } from './tree-reader.ts';
 import { TreeWriter } from './tree-writer.ts';
 
-/** Packs on the storage and their sizes: what a new backup may rely on. */
-async function presentPacks(repository: Repository): Promise<Map<string, number>> {
-  const present = new Map<string, number>();
-  for (const folder of FOLDERS) {
-    for await (const object of repository.storage.list(`${folder}/`)) {
-      const hash = hashOfKey(object.key);
-      if (hash !== undefined) present.set(packObjectKey(folder, hash), object.size);
-    }
-  }
-  return present;
-}
-
-/** Indexed packs that are missing or have another size. */
+/** Indexed packs that are absent or were found damaged: nothing new relies on what they held. */
 export async function missingPacks(repository: Repository, index: BlobIndex): Promise<string[]> {
-  const present = await presentPacks(repository);
-  const missing: string[] = [];
-  for (const pack of index.packs()) {
-    const key = packObjectKey(pack.folder, pack.hash);
-    if (present.get(key) !== pack.size) missing.push(key);
-  }
-  return missing;
+  return packsToAvoid(repository, index, await knownDamage(repository.notes));
 }
 
 /** One backup in the making: blobs go to packs, packs are read back, and only then an index file names them. */
@@ -57,7 +40,7 @@ export class BackupSession {
   readonly #trees: TreeReader;
   readonly #lossy: boolean;
   readonly #unindexed: readonly IndexedPack[];
-  /** Packs that the index names and that are gone; what they held is stored again. */
+  /** Packs that the index names and that are gone or damaged; what they held is stored again. */
   readonly missing: readonly string[];
 
   private constructor(repository: Repository, load: IndexLoad, missing: readonly string[], compressionLevel: number) {
@@ -154,6 +137,9 @@ export class BackupSession {
       });
     }
     await this.repository.indexStore.write([...this.#unindexed, ...this.blobs.writtenPacks]);
+    // Without encryption the same blobs make the same pack: a damaged one was replaced by writing it again.
+    const cleared = this.blobs.writtenPacks.map(({ folder, hash }) => packObjectKey(folder, hash));
+    if (this.missing.length > 0) await rememberDamage(this.repository, { damaged: [], cleared });
   }
 }
 

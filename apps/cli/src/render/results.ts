@@ -22,7 +22,9 @@ export function checkText(result: CheckResult, style: Style): string {
   const looked =
     result.checkedBytes > 0 ? `${formatBytes(result.checkedBytes)} of data read` : 'structure checked, data not read';
   const figures = [count(result.backups, 'backup'), count(result.packs, 'pack'), count(result.blobs, 'blob'), looked];
-  const list = result.damaged.map((d) => `  ${visible(d.what)}: ${visible(d.reason)}`);
+  const list = result.damaged.map(
+    (d) => `  ${visible(d.what)}: ${visible(d.reason)}\n    ${style.dim(visible(d.remedy))}`,
+  );
   const left =
     result.unreferencedPacks === 0
       ? undefined
@@ -31,8 +33,32 @@ export function checkText(result: CheckResult, style: Style): string {
     result.unconfirmed.length === 0
       ? undefined
       : `Never confirmed, so not counted as backups: ${result.unconfirmed.map(visible).join(', ')}.`;
-  return paragraphs(`${statusText(result.status, style)}  ${figures.join(' · ')}`, list.join('\n'), left, unconfirmed);
+  const head = `${statusText(result.status, style)}  ${figures.join(' · ')}`;
+  return paragraphs(head, list.join('\n'), affectedText(result.affected, style), left, unconfirmed);
 }
+
+/** Backups and files that cannot be restored whole, each file once; nothing when every backup can. */
+export function affectedText({ backups, fileCount, files }: CheckResult['affected'], style: Style): string {
+  if (backups.length === 0) return '';
+  const listed = files.slice(0, FILES_SHOWN).map((file) => {
+    const more = file.backupCount > NAMES_SHOWN ? ` and ${grouped(file.backupCount - NAMES_SHOWN)} more` : '';
+    const names = `${file.backups.slice(0, NAMES_SHOWN).map(visible).join(', ')}${more}`;
+    return `  ${visible(file.component)} ${visible(file.path)}: ${visible(file.reason)}\n    ${style.dim(`in ${names}`)}`;
+  });
+  const rest = fileCount - listed.length;
+  if (rest > 0) listed.push(`  and ${grouped(rest)} more; --json lists up to 1,000`);
+  const title = `Cannot be restored whole: ${count(fileCount, 'file')} in ${count(backups.length, 'backup')} (${shortList(backups)}).`;
+  return `${style.red(title)}\n${listed.join('\n')}`;
+}
+
+function shortList(names: readonly string[]): string {
+  const shown = names.slice(0, NAMES_SHOWN).map(visible).join(', ');
+  return names.length > NAMES_SHOWN ? `${shown} and ${grouped(names.length - NAMES_SHOWN)} more` : shown;
+}
+
+/** What a terminal shows of long lists. */
+const FILES_SHOWN = 50;
+const NAMES_SHOWN = 5;
 
 /** `cleanup`: each with its reason. */
 export function cleanupText(result: CleanupResult, style: Style): string {

@@ -74,13 +74,36 @@ export class VerifyResult {
 }
 
 export class RepositoryDamage {
-  kind!: 'pack' | 'index' | 'manifest' | 'repository' | 'file';
-  /** Object key, or the backup, component and path of a file. */
+  kind!: 'pack' | 'index' | 'manifest' | 'repository' | 'key' | 'note';
+  /** Object key, or the name of the backup. */
   what!: string;
   reason!: string;
+  /**
+   * What mends it.
+   * @example 'Run "repair index".'
+   */
+  remedy!: string;
   backup?: string;
-  component?: string;
-  path?: string;
+}
+
+export class AffectedFile {
+  /** @example 'files:main' */
+  component!: string;
+  /** @example 'data/uploads/a.jpg' */
+  path!: string;
+  reason!: string;
+  /** Newest first, at most 100. */
+  backups!: string[];
+  backupCount!: number;
+}
+
+export class AffectedBackups {
+  /** Backups that cannot be restored whole, newest first. */
+  backups!: string[];
+  /** Different files, each counted once. */
+  fileCount!: number;
+  /** At most 1,000. */
+  files!: AffectedFile[];
 }
 
 export class CheckResult {
@@ -91,6 +114,8 @@ export class CheckResult {
   /** Bytes that were read and compared; 0 without `read_data`. */
   checkedBytes!: number;
   damaged!: RepositoryDamage[];
+  /** What the damage costs. */
+  affected!: AffectedBackups;
   /** Left by interrupted runs; cleanup removes them. */
   unreferencedPacks!: number;
   unreferencedBytes!: number;

@@ -5,6 +5,22 @@ import type { ModelMetadata } from '../model-metadata.ts';
 
 export function contractsMetadata(): ModelMetadata {
   return {
+    AffectedBackups: {
+      backups: {
+        required: true,
+        type: () => [String],
+        description: 'Backups that cannot be restored whole, newest first.',
+      },
+      fileCount: { required: true, type: () => Number, description: 'Different files, each counted once.' },
+      files: { required: true, type: () => [contracts.AffectedFile], description: 'At most 1,000.' },
+    },
+    AffectedFile: {
+      component: { required: true, type: () => String, example: 'files:main' },
+      path: { required: true, type: () => String, example: 'data/uploads/a.jpg' },
+      reason: { required: true, type: () => String },
+      backups: { required: true, type: () => [String], description: 'Newest first, at most 100.' },
+      backupCount: { required: true, type: () => Number },
+    },
     Backup: {
       name: { required: true, type: () => String, example: 'full_backup_20261123_020000' },
       id: { required: true, type: () => String, example: '01k9z3s5e8m0v6qv7c2d4f8g1h' },
@@ -119,6 +135,7 @@ export function contractsMetadata(): ModelMetadata {
         description: 'Bytes that were read and compared; 0 without `read_data`.',
       },
       damaged: { required: true, type: () => [contracts.RepositoryDamage] },
+      affected: { required: true, type: () => contracts.AffectedBackups, description: 'What the damage costs.' },
       unreferencedPacks: {
         required: true,
         type: () => Number,
@@ -397,16 +414,11 @@ export function contractsMetadata(): ModelMetadata {
       example: { required: false, type: () => String, description: 'A value that would be accepted.', example: '50' },
     },
     RepositoryDamage: {
-      kind: { required: true, enum: ['file', 'pack', 'index', 'manifest', 'repository'] },
-      what: {
-        required: true,
-        type: () => String,
-        description: 'Object key, or the backup, component and path of a file.',
-      },
+      kind: { required: true, enum: ['pack', 'index', 'manifest', 'repository', 'key', 'note'] },
+      what: { required: true, type: () => String, description: 'Object key, or the name of the backup.' },
       reason: { required: true, type: () => String },
+      remedy: { required: true, type: () => String, description: 'What mends it.', example: 'Run repair index.' },
       backup: { required: false, type: () => String },
-      component: { required: false, type: () => String },
-      path: { required: false, type: () => String },
     },
     RestoreCounts: {
       added: { required: true, type: () => Number },
