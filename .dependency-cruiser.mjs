@@ -33,7 +33,7 @@ const LAYERS = [
   { layer: 'storage-sftp', at: 'libs/storage-sftp', libs: ['storage'], npm: ['ssh2', 'ssh2-sftp-client'], core: [ANY] },
   { layer: 'repository', at: 'libs/repository', libs: ['format', 'storage'], core: { without: NETWORK } },
   { layer: 'retention', at: 'libs/retention', core: [] },
-  { layer: 'component', at: 'libs/component', core: { without: NETWORK } },
+  { layer: 'component', at: 'libs/component', npm: ['koffi'], core: { without: NETWORK } },
   {
     layer: 'components-database',
     at: 'libs/components-database',

@@ -10,5 +10,5 @@ export * from './fs/walk.ts';
 export * from './fs/restore.ts';
 export { hashFile } from './fs/write-file.ts';
 export { recoverLiveRestores, recoverStages, type RecoveredStage } from './fs/stage.ts';
-export { sameTime, type MetadataPolicy } from './fs/metadata.ts';
+export { setTimes, type MetadataPolicy } from './fs/metadata.ts';
 export { applyDirectories, parentEntries } from './fs/directories.ts';

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { chmod, chown, open, rm, statfs, utimes } from 'node:fs/promises';
+import { chmod, chown, open, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { EntryMeta, RestoreEntry } from '@foodsave-backup/component';
+import { setTimes, type EntryMeta, type RestoreEntry } from '@foodsave-backup/component';
 import { BackupError, printable, throwIfCancelled } from '@foodsave-backup/kernel';
 
 /** How temporary files of a restore begin, so that a later run and a person recognise them. */
@@ -67,8 +67,7 @@ export async function applyMeta(path: string, meta: EntryMeta): Promise<boolean>
     owned = false;
   }
   await chmod(path, meta.mode & MODE_MASK);
-  const seconds = Number(meta.mtimeNs) / 1e9;
-  await utimes(path, seconds, seconds);
+  await setTimes(path, meta.mtimeNs);
   return owned;
 }
 

@@ -5,7 +5,7 @@ import { layoutPath, OUTSIDE_DIRECTORY } from '../layout.ts';
 import { fsPath, isAtOrBelow } from '../names.ts';
 import type { DumpEntry, EntryMeta } from '../port.ts';
 import { Anchor } from './anchor.ts';
-import { applyToPath, defaultPolicy, type MetadataPolicy } from './metadata.ts';
+import { Metadata } from './metadata.ts';
 import { metaOf } from './read.ts';
 import { splitPath } from './target-sink.ts';
 
@@ -33,11 +33,8 @@ export async function parentEntries(baseDir: string, path: string, clock: Clock)
  * Modes and times of restored directories, deepest first, once nothing is written below `root` any more. Components share
  * directories, so that only the one who restored all of them can do this. A place that is no directory is left alone.
  */
-export async function applyDirectories(
-  root: string,
-  directories: ReadonlyMap<string, EntryMeta>,
-  policy: MetadataPolicy = defaultPolicy(),
-): Promise<void> {
+export async function applyDirectories(root: string, directories: ReadonlyMap<string, EntryMeta>): Promise<void> {
+  const metadata = await Metadata.open();
   const anchor = await Anchor.open(root);
   try {
     const deepestFirst = [...directories].sort(([a], [b]) => b.split('/').length - a.split('/').length);
@@ -47,7 +44,7 @@ export async function applyDirectories(
       if (directory === undefined) continue;
       const place = `${directory}/${name}`;
       const stats = await lstat(fsPath(place)).catch(() => undefined);
-      if (stats?.isDirectory() === true) await applyToPath(place, 'directory', meta, policy);
+      if (stats?.isDirectory() === true) await metadata.applyToPath(place, 'directory', meta);
     }
   } finally {
     await anchor.close();

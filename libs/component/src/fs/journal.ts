@@ -3,7 +3,7 @@ import { systemErrorCode } from '@foodsave-backup/kernel';
 import { fsPath } from '../names.ts';
 import type { EntryKind, EntryMeta } from '../port.ts';
 import type { Anchor } from './anchor.ts';
-import { applyToPath, type MetadataPolicy } from './metadata.ts';
+import type { Metadata } from './metadata.ts';
 import { splitPath } from './target-sink.ts';
 
 /** A place below an anchor: number of the anchor, and the path relative to it. */
@@ -26,14 +26,14 @@ export type Step =
 /** Carries steps out and undoes them. Paths are resolved below open anchors, never through a link. */
 export class StepRunner {
   private readonly anchors: readonly Anchor[];
-  private readonly policy: MetadataPolicy;
+  private readonly metadata: Metadata;
   private readonly touched = new Map<string, Spot>();
   /** Directories that were to go and stayed, because something that is not part of the backup lies in them. */
   kept = 0;
 
-  constructor(anchors: readonly Anchor[], policy: MetadataPolicy) {
+  constructor(anchors: readonly Anchor[], metadata: Metadata) {
     this.anchors = anchors;
-    this.policy = policy;
+    this.metadata = metadata;
   }
 
   async do(step: Step): Promise<void> {
@@ -62,7 +62,7 @@ export class StepRunner {
         });
         return;
       case 'meta':
-        await applyToPath(live, step.kind, step.to, this.policy);
+        await this.metadata.applyToPath(live, step.kind, step.to);
     }
   }
 
@@ -91,10 +91,10 @@ export class StepRunner {
         return;
       case 'rmdir':
         await mkdir(fsPath(live), { mode: 0o700 }).catch(ignore('EEXIST'));
-        await applyToPath(live, 'directory', step.meta, { ...this.policy, specialModes: true });
+        await this.metadata.trusting().applyToPath(live, 'directory', step.meta);
         return;
       case 'meta':
-        await applyToPath(live, step.kind, step.from, { ...this.policy, specialModes: true }).catch(ignore('ENOENT'));
+        await this.metadata.trusting().applyToPath(live, step.kind, step.from).catch(ignore('ENOENT'));
     }
   }
 

@@ -15,11 +15,11 @@ import type {
 } from '../port.ts';
 import type { Spot, Step } from './journal.ts';
 import { planLive, type Extra } from './live-plan.ts';
-import { defaultPolicy, restoredMode, sameTime, type MetadataPolicy } from './metadata.ts';
+import { Metadata, restoredMode, type MetadataPolicy } from './metadata.ts';
 import type { TreeFilter } from './patterns.ts';
 import { metaOf } from './read.ts';
 import { isHalfUndone, Stages } from './stage.ts';
-import { isWanted, modeNotes, splitPath } from './target-sink.ts';
+import { isWanted, splitPath } from './target-sink.ts';
 import { outermost } from './walk.ts';
 import { alreadyThere, restoreFailed, writeFileAt, writeLinkAt } from './write-file.ts';
 
@@ -58,7 +58,7 @@ interface Located {
  */
 export class LiveSink implements RestoreSink {
   private readonly options: LiveSinkOptions;
-  private readonly policy: MetadataPolicy;
+  private readonly metadata: Metadata;
   private readonly stages: Stages;
   private readonly roots: readonly Root[];
   private readonly steps: Step[] = [];
@@ -72,9 +72,9 @@ export class LiveSink implements RestoreSink {
   private droppedModes = 0;
   private state: 'open' | 'kept' | 'closed' = 'open';
 
-  private constructor(options: LiveSinkOptions, stages: Stages, roots: readonly Root[]) {
+  private constructor(options: LiveSinkOptions, metadata: Metadata, stages: Stages, roots: readonly Root[]) {
     this.options = options;
-    this.policy = options.policy ?? defaultPolicy();
+    this.metadata = metadata;
     this.stages = stages;
     this.roots = roots;
   }
@@ -85,7 +85,7 @@ export class LiveSink implements RestoreSink {
       roots.push({ path: root, anchorPath: await nearestDirectory(root === '/' ? '/' : dirname(root)), anchor });
     }
     const stages = await Stages.create(newId(options.clock), roots);
-    return new LiveSink(options, stages, roots);
+    return new LiveSink(options, await Metadata.open(options.policy), stages, roots);
   }
 
   async plan(entries: AsyncIterable<Omit<RestoreEntry, 'content'>>): Promise<RestorePlan> {
@@ -201,19 +201,20 @@ export class LiveSink implements RestoreSink {
     const staged = await this.stages.spot(found.spot.at, parent);
     const place = `${(await this.stages.anchors[staged.at]?.directory('')) ?? ''}/${staged.path}`;
     if (entry.kind === 'symlink') {
-      await writeLinkAt(place, entry, this.policy);
+      await writeLinkAt(place, entry, this.metadata);
     } else {
-      this.bytes += await writeFileAt(place, entry, { signal: run.signal, policy: this.policy, durable: true });
+      this.bytes += await writeFileAt(place, entry, { signal: run.signal, metadata: this.metadata, durable: true });
       this.files++;
-      if ((entry.meta.mode & 0o6000) !== 0 && !this.policy.specialModes) this.droppedModes++;
+      if ((entry.meta.mode & 0o6000) !== 0 && !this.metadata.policy.specialModes) this.droppedModes++;
     }
     this.steps.push({ step: 'put', live: found.spot, staged, aside: { at: staged.at, path: `${staged.path}.old` } });
   }
 
   private differs(entry: RestoreEntry, live: EntryMeta): boolean {
-    if (!sameTime(entry.meta.mtimeNs, live.mtimeNs)) return true;
-    if (this.policy.owner && (entry.meta.uid !== live.uid || entry.meta.gid !== live.gid)) return true;
-    return entry.kind === 'file' && restoredMode('file', entry.meta.mode, this.policy) !== live.mode;
+    const { policy } = this.metadata;
+    if (!this.metadata.sameTime(entry.meta.mtimeNs, live.mtimeNs)) return true;
+    if (policy.owner && (entry.meta.uid !== live.uid || entry.meta.gid !== live.gid)) return true;
+    return entry.kind === 'file' && restoredMode('file', entry.meta.mode, policy) !== live.mode;
   }
 
   async commit(): Promise<CommitResult> {
@@ -223,7 +224,7 @@ export class LiveSink implements RestoreSink {
     const all = [...removals, ...this.steps, ...metas];
     if (all.length > 0) {
       try {
-        const { keptDirectories } = await this.stages.commit(() => all, this.policy);
+        const { keptDirectories } = await this.stages.commit(() => all, this.metadata);
         if (keptDirectories > 0)
           this.notes.push(`${keptDirectories} extra directories were kept, because excluded files lie in them.`);
       } catch (error) {
@@ -238,7 +239,7 @@ export class LiveSink implements RestoreSink {
     return {
       files: this.files,
       bytes: this.bytes,
-      notes: [...this.notes, ...modeNotes(this.droppedModes, this.policy)],
+      notes: [...this.notes, ...this.metadata.notes(this.droppedModes)],
     };
   }
 

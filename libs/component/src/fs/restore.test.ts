@@ -8,7 +8,8 @@ import { restoreRun, snapshotTree } from '../conformance/index.ts';
 import { openFsRestore, recoverStages, type EntryMeta, type RestoreEntry, type RestoreSink } from '../index.ts';
 import { StepRunner, stepFromLine, stepToLine, type Step } from './journal.ts';
 import { Anchor } from './anchor.ts';
-import { defaultPolicy, utimeSeconds } from './metadata.ts';
+import { defaultPolicy, Metadata, utimeSeconds } from './metadata.ts';
+import { loadNative } from './native-load.ts';
 import { parseMountInfo } from './mounts.ts';
 import { STAGE_PREFIX } from './walk.ts';
 
@@ -75,12 +76,9 @@ describe('a restore into a target directory', () => {
     ] as const) {
       const stats = await lstat(join(base, 'target', name), { bigint: true });
       expect(Number(stats.mode & 0o7777n)).toBe(mode);
-      // Node hands times to the system as floating-point seconds: within a microsecond is what can be had.
-      expect(Math.abs(Number(stats.mtimeNs - META.mtimeNs))).toBeLessThanOrEqual(1_000);
+      expect(stats.mtimeNs).toBe(META.mtimeNs);
     }
-    expect(
-      Math.abs(Number((await lstat(join(base, 'target/d/y'), { bigint: true })).mtimeNs - META.mtimeNs)),
-    ).toBeLessThanOrEqual(1_000);
+    expect((await lstat(join(base, 'target/d/y'), { bigint: true })).mtimeNs).toBe(META.mtimeNs);
   });
 
   it.each(['/etc/x', '../x', 'a/../../x', 'a//b', '.', '', 'a\0b', '\ud800', '\udcc3\udca9'])(
@@ -234,7 +232,7 @@ describe('a live restore', () => {
         [JSON.stringify(header), ...steps.map(stepToLine), '"end"', ''].join('\n'),
       );
       const anchors = [await Anchor.open(base), await Anchor.open(stage)];
-      const runner = new StepRunner(anchors, defaultPolicy());
+      const runner = new StepRunner(anchors, await Metadata.open());
       for (const step of steps.slice(0, done)) await runner.do(step);
       // The crash may also come between the two halves of a replacement.
       if (done === 2) await link(join(base, 'data/a'), join(stage, 'f0.old'));
@@ -265,6 +263,42 @@ describe('a live restore', () => {
     await symlink('/etc', join(base, `${STAGE_PREFIX}link`));
     expect(await recoverStages(base)).toEqual([]);
     expect(await stageNames()).toHaveLength(2);
+  });
+});
+
+describe('times', () => {
+  // Before 1970, at its last nanosecond, and beyond what 32 bits and 53 bits of nanoseconds hold.
+  const times = [-1n, -1_999_999_999n, 0n, 1n, 999_999_999n, 4_300_000_000_000_000_007n, 1_700_000_000_123_456_789n];
+
+  it.each(times)('are exact for files, links and directories: %d ns', async (mtimeNs) => {
+    await writeFile(join(base, 'f'), '');
+    await symlink('nowhere', join(base, 'l'));
+    await mkdir(join(base, 'd'));
+    const metadata = await Metadata.open();
+    for (const [name, kind] of [
+      ['f', 'file'],
+      ['l', 'symlink'],
+      ['d', 'directory'],
+    ] as const) {
+      await metadata.applyToPath(join(base, name), kind, { ...META, mtimeNs });
+      expect((await lstat(join(base, name), { bigint: true })).mtimeNs).toBe(mtimeNs);
+    }
+  });
+
+  it('are good to the microsecond, and it is said, where the native module cannot be loaded', async () => {
+    const native = await loadNative(() => Promise.reject(new Error('no binary for this machine')));
+    expect(native).toBeUndefined();
+    const metadata = new Metadata(defaultPolicy(), native);
+    await writeFile(join(base, 'f'), '');
+    await metadata.applyToPath(join(base, 'f'), 'file', META);
+    const { mtimeNs } = await lstat(join(base, 'f'), { bigint: true });
+    expect(Math.abs(Number(mtimeNs - META.mtimeNs))).toBeLessThanOrEqual(1_000);
+    expect(metadata.notes(0)).toContainEqual(expect.stringContaining('to the microsecond'));
+  });
+
+  it('of what cannot be found fail as in Node.js', async () => {
+    const native = await loadNative();
+    expect(() => native?.setTimes(join(base, 'none'), 0n)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
   });
 });
 

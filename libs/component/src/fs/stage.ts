@@ -5,7 +5,7 @@ import { BackupError, printable, systemErrorCode } from '@foodsave-backup/kernel
 import { decodeName, fsPath } from '../names.ts';
 import { Anchor } from './anchor.ts';
 import { stepFromLine, StepRunner, stepToLine, type Spot, type Step } from './journal.ts';
-import { defaultPolicy, type MetadataPolicy } from './metadata.ts';
+import { defaultPolicy, Metadata, type MetadataPolicy } from './metadata.ts';
 import { Mounts } from './mounts.ts';
 import { STAGE_PREFIX } from './walk.ts';
 
@@ -97,19 +97,19 @@ export class Stages {
   }
 
   /** Makes all steps live, or none: a failure undoes what was done and is thrown again. */
-  async commit(steps: () => Iterable<Step>, policy: MetadataPolicy): Promise<{ keptDirectories: number }> {
+  async commit(steps: () => Iterable<Step>, metadata: Metadata): Promise<{ keptDirectories: number }> {
     if (this.directories.length === 0) await this.makePrimary();
     const primary = this.directories[0] ?? '';
     const header: Header = {
       version: 1,
       anchors: this.anchors.map((anchor) => anchor.path),
       stages: this.directories,
-      policy,
+      policy: metadata.policy,
     };
     await durableFile(`${primary}/${JOURNAL}`, journalLines(header, steps()));
     await syncDirectory(primary);
     await syncDirectory(dirname(primary));
-    const runner = new StepRunner(this.anchors, policy);
+    const runner = new StepRunner(this.anchors, metadata);
     const begun: Step[] = [];
     try {
       for (const step of steps()) {
@@ -286,7 +286,8 @@ async function undoJournal(path: string, header: Header, steps: readonly Step[])
   try {
     for (const anchor of header.anchors) anchors.push(await Anchor.open(anchor));
     const cause = new BackupError('INTERRUPTED', 'A live restore was interrupted');
-    await undoAll(steps, new StepRunner(anchors, { ...defaultPolicy(), ...header.policy }), path, cause);
+    const metadata = await Metadata.open({ ...defaultPolicy(), ...header.policy });
+    await undoAll(steps, new StepRunner(anchors, metadata), path, cause);
   } finally {
     for (const anchor of anchors) await anchor.close();
   }

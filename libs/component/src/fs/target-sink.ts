@@ -3,7 +3,7 @@ import { BackupError, printable, systemErrorCode } from '@foodsave-backup/kernel
 import { assertLayoutPath, fsPath, isAtOrBelow } from '../names.ts';
 import type { CommitResult, EntryMeta, RestoreEntry, RestorePlan, RestoreRun, RestoreSink } from '../port.ts';
 import { Anchor } from './anchor.ts';
-import { applyToPath, defaultPolicy, type MetadataPolicy } from './metadata.ts';
+import { Metadata, type MetadataPolicy } from './metadata.ts';
 import { alreadyThere, restoreFailed, writeFileAt, writeLinkAt } from './write-file.ts';
 
 /** Whether `paths` asks for an entry; the directories above what was asked for are wanted too, as places. */
@@ -26,23 +26,23 @@ export function splitPath(path: string): { parent: string; name: string } {
 export class TargetSink implements RestoreSink {
   private readonly run: RestoreRun;
   private readonly anchor: Anchor;
-  private readonly policy: MetadataPolicy;
+  private readonly metadata: Metadata;
   private readonly directories: { path: string; meta: EntryMeta }[] = [];
   private files = 0;
   private bytes = 0;
   private droppedModes = 0;
   private closed = false;
 
-  private constructor(run: RestoreRun, anchor: Anchor, policy: MetadataPolicy) {
+  private constructor(run: RestoreRun, anchor: Anchor, metadata: Metadata) {
     this.run = run;
     this.anchor = anchor;
-    this.policy = policy;
+    this.metadata = metadata;
   }
 
-  static async open(run: RestoreRun, directory: string, policy: MetadataPolicy = defaultPolicy()): Promise<TargetSink> {
+  static async open(run: RestoreRun, directory: string, policy?: MetadataPolicy): Promise<TargetSink> {
     try {
       await mkdir(fsPath(directory), { recursive: true, mode: 0o700 });
-      return new TargetSink(run, await Anchor.open(directory), policy);
+      return new TargetSink(run, await Anchor.open(directory), await Metadata.open(policy));
     } catch (error) {
       throw new BackupError(
         'TARGET_INVALID',
@@ -92,11 +92,11 @@ export class TargetSink implements RestoreSink {
     const { signal } = this.run;
     try {
       if (entry.kind === 'symlink') {
-        await writeLinkAt(path, entry, this.policy);
+        await writeLinkAt(path, entry, this.metadata);
         return;
       }
-      this.bytes += await writeFileAt(path, entry, { signal, policy: this.policy, durable: false });
-      if ((entry.meta.mode & 0o6000) !== 0 && !this.policy.specialModes) this.droppedModes++;
+      this.bytes += await writeFileAt(path, entry, { signal, metadata: this.metadata, durable: false });
+      if ((entry.meta.mode & 0o6000) !== 0 && !this.metadata.policy.specialModes) this.droppedModes++;
     } catch (error) {
       if (systemErrorCode(error) !== 'EEXIST' || !(await alreadyThere(path, entry, signal))) throw error;
     }
@@ -108,13 +108,13 @@ export class TargetSink implements RestoreSink {
       const { parent, name } = splitPath(path);
       const directory = await this.anchor.directory(parent);
       try {
-        await applyToPath(`${directory ?? ''}/${name}`, 'directory', meta, this.policy);
+        await this.metadata.applyToPath(`${directory ?? ''}/${name}`, 'directory', meta);
       } catch (error) {
         throw restoreFailed(path, error);
       }
     }
     this.directories.length = 0;
-    return { files: this.files, bytes: this.bytes, notes: modeNotes(this.droppedModes, this.policy) };
+    return { files: this.files, bytes: this.bytes, notes: this.metadata.notes(this.droppedModes) };
   }
 
   async close(): Promise<void> {
@@ -122,14 +122,4 @@ export class TargetSink implements RestoreSink {
     this.closed = true;
     await this.anchor.close();
   }
-}
-
-export function modeNotes(dropped: number, policy: MetadataPolicy): string[] {
-  const notes: string[] = [];
-  if (dropped > 0)
-    notes.push(
-      `${dropped} ${dropped === 1 ? 'file' : 'files'} had setuid or setgid in the backup, which is not restored. Set it by hand where it is needed.`,
-    );
-  if (!policy.owner) notes.push('Owners were not restored, because this process does not run as root.');
-  return notes;
 }

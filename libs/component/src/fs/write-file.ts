@@ -4,7 +4,7 @@ import { lstat, open, readlink, symlink, unlink, type FileHandle } from 'node:fs
 import { BackupError, printable, systemErrorCode, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import { decodeName, encodeName, fsPath } from '../names.ts';
 import type { RestoreEntry } from '../port.ts';
-import { applyToHandle, applyToPath, type MetadataPolicy } from './metadata.ts';
+import type { Metadata } from './metadata.ts';
 import { PIECE_BYTES } from './read.ts';
 
 /** Runs of zeros this long become holes, so that a sparse file stays sparse. */
@@ -12,7 +12,7 @@ const HOLE_BYTES = 64 * 1024;
 
 export interface WriteOptions {
   signal: AbortSignal;
-  policy: MetadataPolicy;
+  metadata: Metadata;
   /** fsync before closing. */
   durable: boolean;
 }
@@ -27,7 +27,7 @@ export async function writeFileAt(path: string, entry: RestoreEntry, options: Wr
   const handle = await open(target, flags, 0o600);
   try {
     const bytes = await copyInto(handle, entry, options.signal);
-    await applyToHandle(handle, 'file', entry.meta, options.policy);
+    await options.metadata.applyToHandle(handle, 'file', entry.meta);
     if (options.durable) await handle.sync();
     return bytes;
   } catch (error) {
@@ -78,11 +78,11 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
 }
 
 /** Creates a link with its metadata. What it points to is never looked at. */
-export async function writeLinkAt(path: string, entry: RestoreEntry, policy: MetadataPolicy): Promise<void> {
+export async function writeLinkAt(path: string, entry: RestoreEntry, metadata: Metadata): Promise<void> {
   const { linkTarget } = entry;
   if (!linkTarget || linkTarget.includes('\0')) throw damaged(entry.path, 'the link points nowhere');
   await symlink(encodeName(linkTarget), fsPath(path));
-  await applyToPath(path, 'symlink', entry.meta, policy);
+  await metadata.applyToPath(path, 'symlink', entry.meta);
 }
 
 /** Whether `path` already is a regular file with this content, or this link. Links in place of files are not followed. */
