@@ -8,7 +8,7 @@ import { createLocalStorage } from '@foodsave-backup/storage';
 import { tempDir } from '@foodsave-backup/testing';
 import { restoreEntries } from '../restore-entries.ts';
 import type { CheckView, Command } from '../types.ts';
-import { SECRET, treeOf, type World } from './world.ts';
+import { changeData, SECRET, treeOf, type World } from './world.ts';
 
 /** What a kill may leave, and what comes next. */
 export interface Aftermath {
@@ -92,10 +92,12 @@ export async function expectHealed(world: World, after: Aftermath): Promise<stri
   if (next !== undefined) await world.must<unknown>(next, world.another());
   const now = await dataOf(world);
   if (overwrites) expect(now).toEqual(acknowledged.get(held));
-  const present = await namesOf(world);
-  if (!present.includes('next'))
-    await world.must({ command: 'create', name: 'next', trigger: 'manual' }, world.another());
-  const expected = new Map([...acknowledged, ['next', now] as const]);
+  const expected = new Map(acknowledged);
+  if (next?.command === 'create') expected.set('next', now);
+  // Other data, so that something is written to every folder: what a torn put left in one goes with the next put there.
+  await changeData(world, `after ${after.turn}`);
+  await world.must({ command: 'create', name: 'last-of-all', trigger: 'manual' }, world.another());
+  expected.set('last-of-all', await dataOf(world));
   const found = await backedUp(world);
   const names = [...found.keys()].filter((name) => !name.startsWith('safety_'));
   expect(names).toEqual(expect.arrayContaining([...expected.keys()]));
