@@ -3,7 +3,7 @@ import type { Door } from './app.ts';
 import type { AddKeyOptions, ExportKeyOptions } from './commands/key.ts';
 import { examples } from './examples.ts';
 
-/** Commands that guard what there is: holds, keys, leases. */
+/** Commands that guard what there is: holds, keys, leases, repairs. */
 export function addGuarding(program: Command, door: Door): void {
   program
     .command('hold')
@@ -24,6 +24,7 @@ export function addGuarding(program: Command, door: Door): void {
     .addHelpText('after', examples('unhold pre_deployment_backup'))
     .action((name: string) => door(async (app) => (await import('./commands/hold.ts')).hold(app, name, { on: false })));
   addKeys(program, door);
+  addRepair(program, door);
   program
     .command('unlock')
     .description('show who holds the repository and remove locks that nobody holds any more')
@@ -32,6 +33,28 @@ export function addGuarding(program: Command, door: Door): void {
     .action((options: { force?: boolean }) =>
       door(async (app) => (await import('./commands/unlock.ts')).unlock(app, options)),
     );
+}
+
+function addRepair(program: Command, door: Door): void {
+  const repair = program
+    .command('repair')
+    .description('mend what "check" found damaged; nothing is deleted that holds data')
+    .addHelpText('after', examples('repair index --dry-run', 'repair packs'));
+  const add = (what: 'index' | 'packs', description: string): void => {
+    repair
+      .command(what)
+      .description(description)
+      .option('--dry-run', 'show what would be done, change nothing')
+      .addHelpText('after', examples(`repair ${what} --dry-run`, `repair ${what}`))
+      .action((options: { dryRun?: boolean }) =>
+        door(async (app) => (await import('./commands/repair.ts')).repair(app, what, options)),
+      );
+  };
+  add('index', 'make the index anew from the packs, and write damaged manifests again from their other copy');
+  add(
+    'packs',
+    'read every pack, move damaged ones to quarantine, save what is whole of them; and all that "repair index" does',
+  );
 }
 
 function addKeys(program: Command, door: Door): void {

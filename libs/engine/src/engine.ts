@@ -1,5 +1,6 @@
-import { BackupError, newId, unreachable } from '@foodsave-backup/kernel';
-import { checkRepository, Repository, type CheckReport, type LeaseView } from '@foodsave-backup/repository';
+import { newId, unreachable } from '@foodsave-backup/kernel';
+import { Repository, type LeaseView } from '@foodsave-backup/repository';
+import { check } from './check.ts';
 import { cleanup, deleteBackup } from './cleanup.ts';
 import { create } from './create.ts';
 import { health } from './health.ts';
@@ -8,22 +9,21 @@ import { EngineKeys } from './keys.ts';
 import { makeRepository, openRepository, withLease } from './opened.ts';
 import { listBackups, listTree, showBackup, stats } from './queries.ts';
 import { recoverInterrupted } from './recover.ts';
+import { repair } from './repair.ts';
 import { restore } from './restore.ts';
-import {
-  CHECKSUMS_OFF,
-  type BackupPage,
-  type BackupView,
-  type CheckView,
-  type Command,
-  type EngineDeps,
-  type HealthView,
-  type ListQuery,
-  type RunContext,
-  type RunOutcome,
-  type StatsView,
-  type TreeListing,
+import type {
+  BackupPage,
+  BackupView,
+  Command,
+  EngineDeps,
+  HealthView,
+  ListQuery,
+  RunContext,
+  RunOutcome,
+  StatsView,
+  TreeListing,
 } from './types.ts';
-import { rolledBack, watching } from './seen.ts';
+import { watching } from './seen.ts';
 import { undo } from './undo.ts';
 import { listLeases, unlock, type UnlockResult } from './unlock.ts';
 import { verify } from './verify.ts';
@@ -64,7 +64,9 @@ export class Engine {
       case 'verify':
         return verify(deps, command, context);
       case 'check':
-        return this.#check(command, context);
+        return check(deps, command, context);
+      case 'repair':
+        return repair(deps, command, context);
       case 'cleanup':
         return cleanup(deps, command, context);
       case 'delete':
@@ -74,34 +76,6 @@ export class Engine {
       default:
         return unreachable(command);
     }
-  }
-
-  async #check(command: Extract<Command, { command: 'check' }>, context: RunContext): Promise<RunOutcome> {
-    const repository = await openRepository(this.#deps);
-    return withLease(repository, { purpose: 'check', exclusive: false, readOnly: true }, async () => {
-      const { checksums } = this.#deps.config;
-      const report = await checkRepository(repository, {
-        readData: command.readData && checksums,
-        ...(command.subset === undefined ? {} : { subset: command.subset }),
-        progress: (doneBytes, totalBytes) => {
-          context.progress({ phase: 'check', doneBytes, totalBytes, doneFiles: 0 });
-        },
-        signal: context.signal,
-      });
-      const gone = await rolledBack(this.#deps, repository);
-      if (gone !== undefined) {
-        const remedy = 'Look for the missing backup in a copy of the repository.';
-        report.damaged.push({ kind: 'repository', what: 'newest backup', reason: `${gone}.`, remedy });
-        report.status = 'damaged';
-      }
-      const notes = [...report.notes, ...(command.readData && !checksums ? [CHECKSUMS_OFF] : [])];
-      const result: CheckView = { ...report, notes };
-      if (result.status === 'ok') return { status: 'succeeded', result };
-      const error = new BackupError('DATA_DAMAGED', damageText(report), {
-        hint: 'Backups that are not named are good. Take a new backup now; docs/troubleshooting.md says what to do then.',
-      });
-      return { status: 'failed', result, error: error.toJSON() };
-    });
   }
 
   /**
@@ -166,13 +140,4 @@ export class Engine {
   async close(): Promise<void> {
     await this.#deps.storage.close();
   }
-}
-
-function damageText({ damaged, affected }: CheckReport): string {
-  const places = damaged.length === 1 ? 'one place' : `${damaged.length} places`;
-  const what = `The repository is damaged in ${places}`;
-  const { backups, fileCount } = affected;
-  if (backups.length === 0) return `${what}; every backup can still be restored whole`;
-  const files = fileCount === 1 ? 'one file' : `${fileCount} files`;
-  return `${what}; ${files} in ${backups.length === 1 ? 'one backup' : `${backups.length} backups`} cannot be restored whole`;
 }

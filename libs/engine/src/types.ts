@@ -1,6 +1,6 @@
 import type { Clock, RunCommand, RunProgress, RunStatus, SerializedError, RunEventBody } from '@foodsave-backup/kernel';
 import type { ComponentDriver } from '@foodsave-backup/component';
-import type { CheckReport, Repository } from '@foodsave-backup/repository';
+import type { CheckReport, RepairReport, Repository } from '@foodsave-backup/repository';
 import type { StorageBackend } from '@foodsave-backup/storage';
 import type { RetentionPolicy } from '@foodsave-backup/retention';
 
@@ -38,6 +38,7 @@ export type Command =
     }
   | { command: 'verify'; name: string; level: 'quick' | 'full' }
   | { command: 'check'; readData: boolean; subset?: { n: number; t: number } }
+  | { command: 'repair'; what: 'index' | 'packs'; dryRun?: boolean }
   | { command: 'cleanup'; dryRun?: boolean }
   | { command: 'delete'; name: string }
   | { command: 'undo'; dryRun?: boolean };
@@ -192,6 +193,9 @@ export interface VerifyResult {
   damaged: { component: string; path: string; reason: string }[];
   notes: string[];
 }
+
+/** What a repair did, or would do. */
+export type RepairResult = RepairReport;
 
 /** The check of the repository, and what it did not look at. */
 export type CheckView = CheckReport;

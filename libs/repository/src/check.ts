@@ -7,6 +7,7 @@ import { knownDamage, rememberDamage } from './known-damage.ts';
 import { hashOfKey } from './layout.ts';
 import { NoteStore } from './notes.ts';
 import { examinePack } from './pack-examination.ts';
+import { quarantined } from './quarantine.ts';
 import { Marker, unusedPacks } from './reachable.ts';
 import type { Repository } from './repository.ts';
 import { brokenTwins } from './twins.ts';
@@ -101,7 +102,7 @@ export async function checkRepository(repository: Repository, options: CheckOpti
     unreferencedPacks: unused.length,
     unreferencedBytes: unused.reduce((sum, pack) => sum + pack.size, 0),
     unconfirmed: listing.unconfirmed.map((m) => m.name),
-    notes: packs.notes,
+    notes: [...packs.notes, ...(await quarantineNotes(repository))],
   };
 }
 
@@ -188,6 +189,14 @@ async function checkPacks(
     if (blobs.length > 0) index.addPack({ hash, folder, size, blobs });
   }
   return { checkedBytes: options.readData ? done : 0, notes: await remember(repository, found, cleared) };
+}
+
+async function quarantineNotes({ storage }: Repository): Promise<string[]> {
+  const { objects, bytes } = await quarantined(storage);
+  if (objects === 0) return [];
+  return [
+    `quarantine/ holds ${objects} damaged objects (${bytes} bytes) that no backup uses. Delete them when you like.`,
+  ];
 }
 
 /** A check of a medium that cannot be written is still a check. */

@@ -20,6 +20,8 @@ export { TreeReader, type WalkedEntry } from './tree-reader.ts';
 export { readContent } from './extent-reader.ts';
 export type { Affected, AffectedFile } from './affected.ts';
 export { confirmDamage, forgetDamage } from './known-damage.ts';
+export { repairIndex, type RepairAction, type RepairOptions, type RepairReport, type RepairVerb } from './repair.ts';
+export { repairPacks } from './repair-packs.ts';
 export { checkRepository, type CheckOptions, type CheckReport, type Damage } from './check.ts';
 export { prunePacks, type PruneReport } from './prune.ts';
 export { Marker, type Missing } from './reachable.ts';

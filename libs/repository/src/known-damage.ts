@@ -24,16 +24,17 @@ function known(notes: readonly StoredNote[]): Known {
 }
 
 /**
- * Notes what was found: packs (object keys) that are damaged, and packs that are whole or gone. One note with all that is
+ * Notes what was found: packs (object keys) that are damaged, and packs that are whole or gone; with `instead`, `damaged` is all
+ * there is. One note with all that is
  * known takes the place of the older ones; a crash between the two leaves both, which say the same or more.
  */
 export async function rememberDamage(
   repository: Repository,
-  found: { damaged: Iterable<string>; cleared: Iterable<string> },
+  found: { damaged: Iterable<string>; cleared: Iterable<string>; instead?: boolean },
 ): Promise<void> {
   const { notes, clock } = repository;
   const before = known(await notes.list());
-  const packs = new Set([...before.packs, ...found.damaged]);
+  const packs = new Set([...(found.instead === true ? [] : before.packs), ...found.damaged]);
   for (const key of found.cleared) packs.delete(key);
   if (packs.size === before.packs.size && [...packs].every((key) => before.packs.has(key))) return;
   if (packs.size > 0) await notes.add({ type: 'damage', at: isoTime(clock), packs: [...packs].sort() });

@@ -12,9 +12,10 @@ import {
   salvageHeader,
   sha256,
   type BlobEntry,
+  type Folder,
   type RepositoryKeys,
 } from '@foodsave-backup/format';
-import { hashOfKey, packObjectKey } from './layout.ts';
+import { hashOfKey } from './layout.ts';
 import { isAbsent } from './manifest-store.ts';
 import type { Repository } from './repository.ts';
 
@@ -24,6 +25,8 @@ export interface PackExamination {
   reason?: string;
   /** It is not there any more. */
   gone: boolean;
+  /** The folder that it says it belongs to, when nothing is wrong but that it lies in another. */
+  belongs?: Folder;
   /** The file; absent when it could not be read. */
   bytes?: Uint8Array;
   /** Opens the frames of `blobs`; `undefined` without encryption. */
@@ -50,7 +53,9 @@ export async function examinePack(
     return { reason: known.message, gone: isAbsent(error), frameKey: undefined, blobs: [] };
   }
   try {
-    return { gone: false, bytes, ...wholePack(keys, key, bytes) };
+    const { folder, ...found } = wholePack(keys, key, bytes);
+    if (key.startsWith(`${folder}/`)) return { gone: false, bytes, ...found };
+    return { gone: false, bytes, ...found, belongs: folder, reason: 'it lies in another folder than it says' };
   } catch (error) {
     const known = toBackupError(error);
     // Said of bytes that have the SHA-256 which is their name.
@@ -60,7 +65,11 @@ export async function examinePack(
 }
 
 /** Throws DATA_DAMAGED at the first thing that is not as it was written. */
-function wholePack(keys: RepositoryKeys, key: string, bytes: Uint8Array): Pick<PackExamination, 'blobs' | 'frameKey'> {
+function wholePack(
+  keys: RepositoryKeys,
+  key: string,
+  bytes: Uint8Array,
+): Pick<PackExamination, 'blobs' | 'frameKey'> & { folder: Folder } {
   const hash = hashOfKey(key);
   if (hash === undefined || !sha256(bytes).equals(hash)) {
     throw new BackupError('DATA_DAMAGED', 'its SHA-256 is not its name');
@@ -69,12 +78,9 @@ function wholePack(keys: RepositoryKeys, key: string, bytes: Uint8Array): Pick<P
   const place = readFooter(bytes.subarray(bytes.length - FOOTER_BYTES), bytes.length);
   const sealed = bytes.subarray(place.offset, place.offset + place.length);
   const { folder, blobs } = openDirectory(keys, header, sealed, bytes.length);
-  if (packObjectKey(folder, hash) !== key) {
-    throw new BackupError('DATA_DAMAGED', 'it lies in another folder than it says');
-  }
   const frameKey = packKey(keys, header);
   for (const blob of blobs) openBlob(keys, frameKey, blob, bytes);
-  return { blobs, frameKey };
+  return { folder, blobs, frameKey };
 }
 
 /** The frames of a blob, uncompressed, and compared with its id. Throws DATA_DAMAGED. */

@@ -7,6 +7,7 @@ const PHASES: Readonly<Record<string, string>> = {
   verify: 'Verifying',
   structure: 'Checking the structure',
   check: 'Checking',
+  repair: 'Repairing',
   plan: 'Planning',
   prune: 'Freeing space',
   restore: 'Restoring',

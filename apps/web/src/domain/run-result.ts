@@ -30,6 +30,7 @@ export function resultOf({ command, result }: Run): RunResult {
       return { kind: 'cleanup', result: result as unknown as CleanupResult };
     case 'init':
     case 'check':
+    case 'repair':
     case 'delete':
       return { kind: 'none' };
   }

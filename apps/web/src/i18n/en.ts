@@ -138,6 +138,7 @@ export const en = {
   commandRestore: 'Restore',
   commandVerify: 'Verification',
   commandCheck: 'Repository check',
+  commandRepair: 'Repair',
   commandCleanup: 'Clean-up',
   commandDelete: 'Deletion',
   commandUndo: 'Undo',
@@ -191,6 +192,7 @@ export const en = {
   phaseSettle: 'Confirm',
   phasePrune: 'Free space',
   phaseCheck: 'Check',
+  phaseRepair: 'Repair',
 
   resultBackup: 'The backup is {{name}}.',
   resultOpen: 'Open the backup',

@@ -150,6 +150,7 @@ export const pl: Catalogue<'pl'> = {
   commandRestore: 'Odtwarzanie',
   commandVerify: 'Sprawdzanie',
   commandCheck: 'Kontrola repozytorium',
+  commandRepair: 'Naprawa',
   commandCleanup: 'Porządkowanie',
   commandDelete: 'Usuwanie',
   commandUndo: 'Cofanie',
@@ -207,6 +208,7 @@ export const pl: Catalogue<'pl'> = {
   phaseSettle: 'Potwierdzenie',
   phasePrune: 'Zwalnianie miejsca',
   phaseCheck: 'Kontrola',
+  phaseRepair: 'Naprawa',
 
   resultBackup: 'Powstała kopia {{name}}.',
   resultOpen: 'Otwórz kopię',

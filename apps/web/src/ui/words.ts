@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<RunCommand, MessageKey>> = {
   restore: 'commandRestore',
   verify: 'commandVerify',
   check: 'commandCheck',
+  repair: 'commandRepair',
   cleanup: 'commandCleanup',
   delete: 'commandDelete',
   undo: 'commandUndo',
@@ -40,6 +41,7 @@ const PHASES: Readonly<Partial<Record<string, MessageKey>>> = {
   settle: 'phaseSettle',
   prune: 'phasePrune',
   check: 'phaseCheck',
+  repair: 'phaseRepair',
 };
 
 const INDICATORS: Readonly<Partial<Record<string, MessageKey>>> = {

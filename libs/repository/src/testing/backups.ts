@@ -18,7 +18,7 @@ import {
 } from '../index.ts';
 
 export const SECRET = `fsbk1-${'a'.repeat(52)}`;
-const RECOVERY = { 'RECOVERY.md': Buffer.from('# How to restore\n'), 'recover.mjs': Buffer.from('// reader\n') };
+export const RECOVERY = { 'RECOVERY.md': Buffer.from('# How to restore\n'), 'recover.mjs': Buffer.from('// reader\n') };
 
 /** A file's bytes; a database file kept by page; a symbolic link; or an empty directory. */
 export type Content = Buffer | { pageSize: number; pages: Buffer } | { link: string } | 'directory';

@@ -508,7 +508,7 @@ export function contractsMetadata(): ModelMetadata {
       command: {
         required: true,
         example: 'create',
-        enum: ['init', 'create', 'restore', 'verify', 'check', 'cleanup', 'delete', 'undo'],
+        enum: ['init', 'create', 'restore', 'verify', 'check', 'repair', 'cleanup', 'delete', 'undo'],
       },
       status: {
         required: true,
