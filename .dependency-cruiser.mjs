@@ -35,6 +35,13 @@ const LAYERS = [
   { layer: 'retention', at: 'libs/retention', core: [] },
   { layer: 'component', at: 'libs/component', npm: ['koffi'], core: { without: NETWORK } },
   {
+    layer: 'archive',
+    at: 'libs/archive',
+    libs: ['component'],
+    npm: ['jszip', 'tar-stream', 'yauzl', 'yazl'],
+    core: { without: NETWORK },
+  },
+  {
     layer: 'components-database',
     at: 'libs/components-database',
     libs: ['component'],
@@ -59,7 +66,7 @@ const LAYERS = [
   {
     layer: 'engine',
     at: 'libs/engine',
-    libs: ['repository', 'storage', 'retention', 'component'],
+    libs: ['repository', 'storage', 'retention', 'component', 'archive'],
     core: { without: NETWORK },
     tests: DRIVERS,
   },

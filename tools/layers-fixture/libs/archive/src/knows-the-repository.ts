@@ -1,0 +1,2 @@
+// expect: archive-imports
+import '@foodsave-backup/repository';

@@ -1,0 +1,2 @@
+// expect: archive-node-modules
+import 'node:http';
