@@ -7,6 +7,7 @@ import type { RestoreOptions } from './commands/restore.ts';
 import type { ServeOptions } from './commands/serve.ts';
 import { examples, NAME } from './examples.ts';
 import type { Io } from './io.ts';
+import { addArchives } from './program-archives.ts';
 import { addGuarding } from './program-guarding.ts';
 import { limit, list, port, repeated, subset } from './options.ts';
 
@@ -42,6 +43,7 @@ export function buildProgram(io: Pick<Io, 'stdout' | 'stderr'>, door: Door): Com
   addReading(program, door);
   addRestoring(program, door);
   addKeeping(program, door);
+  addArchives(program, door);
   addGuarding(program, door);
   program.addHelpText('after', AFTER_HELP);
   return program;

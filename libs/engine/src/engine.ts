@@ -73,6 +73,11 @@ export class Engine {
         return deleteBackup(deps, command, context);
       case 'undo':
         return undo(deps, command, context);
+      // The libraries for archives are loaded by who needs them: no other command waits for that.
+      case 'export':
+        return (await import('./export.ts')).exportBackup(deps, command, context);
+      case 'import':
+        return (await import('./import.ts')).importBackup(deps, command, context);
       default:
         return unreachable(command);
     }

@@ -4,7 +4,7 @@ import type { CheckReport, RepairReport, Repository } from '@foodsave-backup/rep
 import type { StorageBackend } from '@foodsave-backup/storage';
 import type { RetentionPolicy } from '@foodsave-backup/retention';
 
-export type Trigger = 'manual' | 'schedule' | 'safety' | 'first-start' | 'deploy';
+export type Trigger = 'manual' | 'schedule' | 'safety' | 'first-start' | 'deploy' | 'import';
 
 /** Said wherever a result rests on less than it could. */
 export const CHECKSUMS_OFF = 'BACKUP_CHECKSUM_VERIFICATION is off: only presence and sizes were checked.';
@@ -41,7 +41,30 @@ export type Command =
   | { command: 'repair'; what: 'index' | 'packs'; dryRun?: boolean }
   | { command: 'cleanup'; dryRun?: boolean }
   | { command: 'delete'; name: string }
-  | { command: 'undo'; dryRun?: boolean };
+  | { command: 'undo'; dryRun?: boolean }
+  | {
+      command: 'export';
+      name: string;
+      components?: readonly string[];
+      /** Layout paths; only what lies at or below them. */
+      paths?: readonly string[];
+      /** `file`: the bytes of the one file that `paths` names, as they are. */
+      format: ExportFormat;
+      output: ExportOutput;
+    }
+  | {
+      command: 'import';
+      /** Absolute path of an archive that was exported. */
+      file: string;
+      /** Absent: as the archive says. */
+      name?: string;
+      /** Check everything, import nothing. */
+      dryRun?: boolean;
+    };
+
+export type ExportFormat = 'zip' | 'tar.gz' | 'file';
+/** A new file (absolute path), which appears when it is whole; or a descriptor of this process, which is closed at the end. */
+export type ExportOutput = { file: string } | { descriptor: number };
 
 export type Restore = Extract<Command, { command: 'restore' }>;
 
@@ -216,6 +239,33 @@ export interface DeleteResult {
   freedBytes: number;
   /** Why no space was freed. The backup is deleted all the same. */
   blocked?: string;
+}
+
+export interface ExportResult {
+  name: string;
+  format: ExportFormat;
+  /** Absent when it went to a descriptor. */
+  file?: string;
+  files: number;
+  /** Of the contents. */
+  sizeBytes: number;
+  /** Of the archive. */
+  archiveBytes: number;
+  /** What a person should know: that it is not encrypted, what it lacks. */
+  notes: string[];
+}
+
+export interface ImportResult {
+  /** The name that the backup has, or would have. */
+  name: string;
+  dryRun: boolean;
+  /** What the archive says of itself. */
+  archive: { name: string; createdAt: string; components: string[] };
+  checkedFiles: number;
+  checkedBytes: number;
+  /** Not with `dryRun`. */
+  backup?: BackupView;
+  notes: string[];
 }
 
 export interface StatsView {

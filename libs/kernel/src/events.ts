@@ -1,7 +1,8 @@
 import type { SerializedError } from './errors.ts';
 
 /** Commands that become runs. */
-export type RunCommand = 'init' | 'create' | 'restore' | 'verify' | 'check' | 'repair' | 'cleanup' | 'delete' | 'undo';
+export type RunCommand =
+  'init' | 'create' | 'restore' | 'verify' | 'check' | 'repair' | 'cleanup' | 'delete' | 'undo' | 'export' | 'import';
 
 export type RunStatus = 'queued' | 'running' | 'succeeded' | 'partial' | 'failed' | 'cancelled' | 'interrupted';
 

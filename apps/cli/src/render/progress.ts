@@ -11,6 +11,8 @@ const PHASES: Readonly<Record<string, string>> = {
   plan: 'Planning',
   prune: 'Freeing space',
   restore: 'Restoring',
+  export: 'Exporting',
+  import: 'Importing',
   stage: 'Staging',
 };
 

@@ -32,6 +32,8 @@ export function resultOf({ command, result }: Run): RunResult {
     case 'check':
     case 'repair':
     case 'delete':
+    case 'export':
+    case 'import':
       return { kind: 'none' };
   }
 }

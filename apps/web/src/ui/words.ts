@@ -15,6 +15,7 @@ const TRIGGERS: Readonly<Partial<Record<string, MessageKey>>> = {
   safety: 'triggerSafety',
   deploy: 'triggerDeploy',
   'first-start': 'triggerFirst',
+  import: 'triggerImport',
 };
 
 const COMMANDS: Readonly<Record<RunCommand, MessageKey>> = {
@@ -27,6 +28,8 @@ const COMMANDS: Readonly<Record<RunCommand, MessageKey>> = {
   cleanup: 'commandCleanup',
   delete: 'commandDelete',
   undo: 'commandUndo',
+  export: 'commandExport',
+  import: 'commandImport',
 };
 
 const PHASES: Readonly<Partial<Record<string, MessageKey>>> = {
@@ -35,6 +38,8 @@ const PHASES: Readonly<Partial<Record<string, MessageKey>>> = {
   verify: 'phaseVerify',
   structure: 'phaseStructure',
   restore: 'phaseRestore',
+  export: 'phaseExport',
+  import: 'phaseImport',
   safety: 'phaseSafety',
   stage: 'phaseStage',
   commit: 'phaseCommit',

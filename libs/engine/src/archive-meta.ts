@@ -1,0 +1,89 @@
+import { archiveInvalid, isJsonObject, type JsonValue, type RecordMeta } from '@foodsave-backup/archive';
+import type { TreeEntry } from '@foodsave-backup/repository';
+import { printable } from '@foodsave-backup/kernel';
+
+/**
+ * What a record says in its own words, and what belongs to one place: extents, trees and sums to a repository, change time
+ * and inode to one disk. An archive that could bring those along could make the next backup believe that a file is unchanged.
+ */
+const NOT_CARRIED = new Set([
+  ...['name', 'type', 'size', 'sha256', 'target'],
+  ...['extents', 'extentRoot', 'tree', 'files', 'bytes', 'implied', 'ctimeNs', 'inode'],
+]);
+
+/**
+ * Metadata of an entry as plain JSON, whatever it is that the tree keeps of it: numbers, texts and truth values as they
+ * are, integers beyond 2^53 as `{ "int": "…" }`, bytes as `{ "bytes": "<base64>" }`, lists and objects by their members.
+ */
+export function encodeMeta(entry: TreeEntry): RecordMeta {
+  const { mode, mtimeNs } = entry;
+  const meta: RecordMeta = { mode, mtimeNs: String(mtimeNs) };
+  for (const [key, value] of Object.entries(entry) as [string, unknown][]) {
+    if (NOT_CARRIED.has(key) || key in meta || value === undefined) continue;
+    meta[key] = encodeValue(value);
+  }
+  return meta;
+}
+
+function encodeValue(value: unknown): JsonValue {
+  if (typeof value === 'bigint') return { int: String(value) };
+  if (value instanceof Uint8Array) return { bytes: Buffer.from(value).toString('base64') };
+  if (Array.isArray(value)) return value.map(encodeValue);
+  if (typeof value === 'object' && value !== null) {
+    return { object: Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, encodeValue(inner)])) };
+  }
+  return value as JsonValue;
+}
+
+/** The metadata of a file, a directory or a link, as a tree takes it. Throws ARCHIVE_INVALID. */
+export function decodeMeta(path: string, meta: RecordMeta): ArchivedMeta {
+  const decoded: ArchivedMeta = { mode: meta.mode, mtimeNs: BigInt(meta.mtimeNs) };
+  for (const [key, value] of Object.entries(meta)) {
+    if (key === 'mode' || key === 'mtimeNs') continue;
+    const check = CHECKS[key];
+    const plain = check?.(value);
+    if (plain === undefined) {
+      throw archiveInvalid(`the metadata "${printable(key)}" of "${printable(path)}" is unknown or wrong`, {
+        hint: 'Update this software if the archive was exported by a newer one.',
+      });
+    }
+    Object.assign(decoded, { [key]: plain });
+  }
+  const tooLong = 2n ** 63n;
+  if (decoded.mtimeNs >= tooLong || decoded.mtimeNs < -tooLong)
+    throw archiveInvalid(`"${printable(path)}" has no valid time`);
+  return decoded;
+}
+
+export interface ArchivedMeta {
+  mode: number;
+  mtimeNs: bigint;
+  uid?: number;
+  gid?: number;
+  pageSize?: number;
+  changedWhileRead?: boolean;
+}
+
+type Check = (value: JsonValue) => unknown;
+
+const ID_MAX = 2 ** 32 - 2;
+
+const CHECKS: Readonly<Partial<Record<string, Check>>> = {
+  uid: (value) => number(value, ID_MAX),
+  gid: (value) => number(value, ID_MAX),
+  pageSize: (value) => {
+    const size = number(value, 65_536) ?? 0;
+    return size >= 512 && (size & (size - 1)) === 0 ? size : undefined;
+  },
+  changedWhileRead: (value) => (value === true ? value : undefined),
+};
+
+function number(value: JsonValue, max: number): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max ? value : undefined;
+}
+
+/** The bytes of `{ "bytes": … }`. */
+export function bytesOf(value: JsonValue): Buffer | undefined {
+  const text = isJsonObject(value) ? value['bytes'] : undefined;
+  return typeof text === 'string' && /^[A-Za-z0-9+/]*={0,2}$/.test(text) ? Buffer.from(text, 'base64') : undefined;
+}
