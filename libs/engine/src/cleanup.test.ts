@@ -184,17 +184,28 @@ describe('cleanup', () => {
     await expectWhole(world, new Map([['b4', files]]));
   });
 
-  it('waits its turn: it is refused while a create holds the repository', async () => {
+  it('runs beside a create, whose new packs it leaves alone, and keeps out another that deletes', async () => {
     const made = await timeWorld();
     await using world = made.world;
+    const { disk, clock } = made;
     await world.create('one');
-    const leases = new LeaseStore(made.disk, made.clock);
+    await clock.advance(DAY);
+    const leases = new LeaseStore(disk, clock);
     const lease = await leases.acquire({ purpose: 'create', exclusive: false, waitMs: 0 });
-    const ended = await world.run({ command: 'cleanup' }, { engine: world.another() });
-    expect(ended).toMatchObject({ status: 'failed', error: { code: 'LOCKED' } });
-    expect(ended.error?.message).toContain('"create"');
-    await lease.release();
+    const key = `files/${'ab'.repeat(32)}.pack`;
+    await disk.put(key, Buffer.from('not finished yet'));
     await world.must({ command: 'cleanup' }, world.another());
+    expect(await disk.stat(key)).toBeDefined();
+    await lease.release();
+    expect(await world.must<CleanupResult>({ command: 'cleanup' }, world.another())).toMatchObject({ packs: 1 });
+    expect(await disk.stat(key)).toBeUndefined();
+    for (const purpose of ['cleanup', 'delete', 'hold', 'settle']) {
+      const other = await leases.acquire({ purpose, exclusive: false, waitMs: 0 });
+      const ended = await world.run({ command: 'cleanup' }, { engine: world.another() });
+      expect(ended).toMatchObject({ status: 'failed', error: { code: 'LOCKED' } });
+      expect(ended.error?.message).toContain(`"${purpose}"`);
+      await other.release();
+    }
     await expectWhole(world, new Map(), world.another());
   });
 });

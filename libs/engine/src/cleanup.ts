@@ -1,10 +1,22 @@
 import { BackupError, throwIfCancelled } from '@foodsave-backup/kernel';
 import { planRetention, type RetentionPlan } from '@foodsave-backup/retention';
-import { prunePacks, type PruneReport, type Repository } from '@foodsave-backup/repository';
+import {
+  prunePacks,
+  type Lease,
+  type PruneOptions,
+  type PruneReport,
+  type Repository,
+} from '@foodsave-backup/repository';
 import { openRepository, withLease } from './opened.ts';
 import { settleUnconfirmed } from './settle.ts';
 import type { CleanupResult, Command, DeleteResult, EngineDeps, RunContext, RunOutcome } from './types.ts';
 import { lastHold, retentionView } from './views.ts';
+
+/**
+ * Beside everything but what deletes too; what settles, which would confirm again what is half deleted; and a hold, which
+ * must be seen by what deletes.
+ */
+const PRUNING = { exclusive: false, conflicts: ['cleanup', 'delete', 'settle', 'hold'] };
 
 /** What retention says of every backup now. */
 export async function retentionPlan(deps: EngineDeps, repository: Repository): Promise<RetentionPlan> {
@@ -32,10 +44,10 @@ export async function cleanup(
 ): Promise<RunOutcome> {
   const repository = await openRepository(deps);
   // A preview only looks, and must neither wait for a run nor keep one waiting.
-  if (command.dryRun === true) return carryOut(deps, repository, context, true);
-  return withLease(repository, { purpose: 'cleanup', exclusive: true }, async (lease) => {
-    await settleUnconfirmed(repository, lease.id);
-    return carryOut(deps, repository, context, false);
+  if (command.dryRun === true) return carryOut(deps, repository, context, undefined);
+  return withLease(repository, { purpose: 'cleanup', ...PRUNING }, async (lease) => {
+    await settleUnconfirmed(repository, lease);
+    return carryOut(deps, repository, context, lease);
   });
 }
 
@@ -43,27 +55,28 @@ async function carryOut(
   deps: EngineDeps,
   repository: Repository,
   context: RunContext,
-  dryRun: boolean,
+  lease: Lease | undefined,
 ): Promise<RunOutcome> {
+  const dryRun = lease === undefined;
   context.progress({ phase: 'plan', doneBytes: 0, doneFiles: 0 });
   const plan = await retentionPlan(deps, repository);
   const doomed = new Set(plan.deleted.map((backup) => backup.name));
-  if (!dryRun) {
+  if (lease !== undefined) {
     for (const name of doomed) {
       throwIfCancelled(context.signal);
+      await lease.assertHeld();
       await repository.manifests.delete(name);
     }
     await dropNotes(repository, doomed);
   }
   context.progress({ phase: 'prune', doneBytes: 0, doneFiles: 0 });
-  const nothing: PruneReport & { blocked?: string } = { packs: 0, freedBytes: 0 };
-  const pruned =
-    plan.blocked === undefined ? await prune(repository, { dryRun, doomed, signal: context.signal }) : nothing;
+  const pruned = plan.blocked === undefined ? await prune(repository, context, lease ?? doomed) : NOTHING_FREED;
   const blocked = plan.blocked ?? pruned.blocked;
   const result: CleanupResult = {
     deleted: plan.deleted.map(({ name, reason }) => ({ name, reason })),
     kept: plan.kept.map(({ name, reasons }) => ({ name, reasons: reasons.map((r) => r.text) })),
     freedBytes: pruned.freedBytes,
+    rewrittenBytes: pruned.rewrittenBytes,
     packs: pruned.packs,
     dryRun,
     ...(blocked === undefined ? {} : { blocked }),
@@ -77,16 +90,17 @@ export async function deleteBackup(
   context: RunContext,
 ): Promise<RunOutcome> {
   const repository = await openRepository(deps);
-  return withLease(repository, { purpose: 'delete', exclusive: true }, async () => {
+  return withLease(repository, { purpose: 'delete', ...PRUNING }, async (lease) => {
     const { name, held } = await toDelete(repository, command.name);
     if (held) {
       throw new BackupError('BACKUP_HELD', `"${name}" is held, so that nothing deletes it`, {
         hint: `Let go of it first: unhold ${name}`,
       });
     }
+    await lease.assertHeld();
     await repository.manifests.delete(name);
     await dropNotes(repository, new Set([name]));
-    const pruned = await prune(repository, { dryRun: false, doomed: new Set(), signal: context.signal });
+    const pruned = await prune(repository, context, lease);
     const result: DeleteResult = { name, ...pruned };
     return { status: 'succeeded', result };
   });
@@ -104,16 +118,28 @@ async function toDelete(repository: Repository, name: string): Promise<{ name: s
   }
 }
 
-/** Freeing space waits while something is damaged; what retention decided stands. */
+type Pruned = PruneReport & { blocked?: string };
+
+const NOTHING_FREED: Pruned = { packs: 0, freedBytes: 0, rewrittenBytes: 0 };
+
+/**
+ * Freeing space waits while something is damaged; what retention decided stands. Under a lease it is done; for the names of
+ * backups it is found out what would be done if they were gone.
+ */
 async function prune(
   repository: Repository,
-  options: { dryRun: boolean; doomed: ReadonlySet<string>; signal: AbortSignal },
-): Promise<PruneReport & { blocked?: string }> {
+  { signal }: RunContext,
+  how: Lease | ReadonlySet<string>,
+): Promise<Pruned> {
+  const options: PruneOptions =
+    'assertHeld' in how
+      ? { dryRun: false, doomed: new Set(), assertHeld: () => how.assertHeld(), signal }
+      : { dryRun: true, doomed: how, signal };
   try {
     return await prunePacks(repository, options);
   } catch (error) {
     if (!(error instanceof BackupError) || error.code !== 'REPOSITORY_DAMAGED') throw error;
-    return { packs: 0, freedBytes: 0, blocked: `${error.message}. ${error.hint ?? ''}`.trim() };
+    return { ...NOTHING_FREED, blocked: `${error.message}. ${error.hint ?? ''}`.trim() };
   }
 }
 

@@ -8,10 +8,11 @@ import {
 } from '@foodsave-backup/kernel';
 import type { Manifest, ManifestComponent } from '@foodsave-backup/repository';
 import { folderOfType } from '@foodsave-backup/repository';
-import { BackupSession, type Repository } from '@foodsave-backup/repository';
+import { BackupSession, type Lease, type Repository } from '@foodsave-backup/repository';
 import { captureComponent, CaptureProgress, type CapturedComponent } from './capture.ts';
 import { openComponent, openOrMake, selectComponents, withLease } from './opened.ts';
 import { recoverInterrupted } from './recover.ts';
+import { lostAgain, secure, type Published } from './create-secure.ts';
 import { withScratch } from './scratch.ts';
 import { settleUnconfirmed } from './settle.ts';
 import {
@@ -50,10 +51,10 @@ export async function create(
   };
   return withLease(repository, request, async (lease) => {
     if (besideOwn === undefined) await recoverInterrupted(deps, context, repository, lease.id);
-    await settleUnconfirmed(repository, lease.id);
+    await settleUnconfirmed(repository, lease);
     const name = await chooseName(deps, repository, command);
     const manifest = await withScratch(deps, (scratch) =>
-      capture({ deps, command, context, repository, scratch, name, specs, notes }),
+      capture({ deps, command, context, repository, lease, scratch, name, specs, notes }),
     );
     if (!made) await repository.renewRecovery(await deps.recoveryFiles()).catch(() => undefined);
     const backup = backupView(manifest, []);
@@ -107,6 +108,7 @@ interface CaptureAll {
   command: Create;
   context: RunContext;
   repository: Repository;
+  lease: Lease;
   scratch: string;
   name: string;
   specs: readonly ComponentSpec[];
@@ -131,25 +133,47 @@ async function capture(job: CaptureAll): Promise<Manifest> {
   await assertRoom(deps);
   const captured = await captureAll(job, session, progress, listing.manifests);
   assertSomethingCaptured(captured);
-  await session.finishPacks();
-  const verification = await verifyNew(job, session);
-  throwIfCancelled(context.signal);
-  await session.writeIndex();
-  const now = deps.clock.now();
-  const outcome = { startedAt, now, durationMs: Math.round(deps.clock.monotonic() - started), verification };
-  const { manifest, bytes } = await publish(job, captured, outcome);
-  await repository.manifests.confirm(manifest.name, bytes);
-  return manifest;
+  for (let round = 1; ; round++) {
+    await session.finishPacks();
+    const verification = await verifyNew(job, session);
+    throwIfCancelled(context.signal);
+    await session.writeIndex();
+    const now = deps.clock.now();
+    const outcome = { startedAt, now, durationMs: Math.round(deps.clock.monotonic() - started), verification };
+    await job.lease.assertHeld();
+    const published = await publish(job, captured, outcome);
+    const lost = await secure(job, session, published);
+    if (lost.length === 0) {
+      await repository.manifests.confirm(published.manifest.name, published.bytes);
+      return published.manifest;
+    }
+    if (round === CAPTURES_MAX) throw lostAgain(lost);
+    await captureAgain(job, { session, progress, captured, lost }, listing.manifests);
+  }
+}
+
+/** Times that components are captured when what they rely on is deleted under them. One is what a prune beside it can cause. */
+const CAPTURES_MAX = 4;
+
+/** Captures components anew, of which the previous backup is believed only what is still there. */
+async function captureAgain(
+  job: CaptureAll,
+  made: { session: BackupSession; progress: CaptureProgress; captured: CapturedComponent[]; lost: readonly string[] },
+  manifests: readonly Manifest[],
+): Promise<void> {
+  const specs = job.specs.filter(({ instance }) => made.lost.includes(instance));
+  const again = await captureAll({ ...job, specs }, made.session, made.progress, manifests);
+  for (const one of again) {
+    const at = made.captured.findIndex(({ spec }) => spec.instance === one.spec.instance);
+    made.captured.splice(at, 1, one);
+  }
+  assertSomethingCaptured(made.captured);
 }
 
 const NAMES_TRIED = 20;
 
 /** A default name that another process took in the same second gives way to the next one; a name that was asked for does not. */
-async function publish(
-  job: CaptureAll,
-  captured: readonly CapturedComponent[],
-  outcome: Outcome,
-): Promise<{ manifest: Manifest; bytes: Uint8Array }> {
+async function publish(job: CaptureAll, captured: readonly CapturedComponent[], outcome: Outcome): Promise<Published> {
   const { deps, repository, command } = job;
   for (let tried = 1, { name } = job; ; tried++) {
     const manifest = assemble({ ...job, name }, captured, outcome);

@@ -27,23 +27,27 @@ export async function holdBackup(deps: EngineDeps, name: string, request: HoldRe
   }
   const repository = await openRepository(deps);
   // Beside anything but what deletes: that must have seen every hold.
-  return withLease(repository, { purpose: 'hold', exclusive: false, conflicts: ['hold'] }, async () => {
-    const known = await repository.manifests.get(name).catch((error: unknown) => {
-      if (on || !(error instanceof BackupError) || error.code !== 'MANIFEST_DAMAGED') throw error;
-      return error;
-    });
-    const of = known instanceof BackupError ? { name } : { id: known.id };
-    const last = lastHold(of, await repository.notes.list());
-    const same = (last?.note.on ?? false) === on && (!on || reason === undefined || reason === last?.note.reason);
-    const backup = known instanceof BackupError ? last?.note.backup : known.id;
-    if (!same && backup !== undefined) {
-      const stored = known instanceof BackupError ? name : known.name;
-      const note: HoldNote = { type: 'hold', at: isoTime(deps.clock), backup, name: stored, on };
-      await addLast(deps, repository, on && reason !== undefined ? { ...note, reason } : note, last?.key);
-    }
-    if (known instanceof BackupError) return damagedView(name, known.message, await repository.notes.list());
-    return showBackup(deps, name);
-  });
+  return withLease(
+    repository,
+    { purpose: 'hold', exclusive: false, conflicts: ['hold', 'cleanup', 'delete'] },
+    async () => {
+      const known = await repository.manifests.get(name).catch((error: unknown) => {
+        if (on || !(error instanceof BackupError) || error.code !== 'MANIFEST_DAMAGED') throw error;
+        return error;
+      });
+      const of = known instanceof BackupError ? { name } : { id: known.id };
+      const last = lastHold(of, await repository.notes.list());
+      const same = (last?.note.on ?? false) === on && (!on || reason === undefined || reason === last?.note.reason);
+      const backup = known instanceof BackupError ? last?.note.backup : known.id;
+      if (!same && backup !== undefined) {
+        const stored = known instanceof BackupError ? name : known.name;
+        const note: HoldNote = { type: 'hold', at: isoTime(deps.clock), backup, name: stored, on };
+        await addLast(deps, repository, on && reason !== undefined ? { ...note, reason } : note, last?.key);
+      }
+      if (known instanceof BackupError) return damagedView(name, known.message, await repository.notes.list());
+      return showBackup(deps, name);
+    },
+  );
 }
 
 /** Ids of one millisecond sort by chance, and clocks can stand behind: a note that is not the last would not count. */

@@ -9,6 +9,7 @@ import {
 import { Archive, archiveInvalid, type ArchivedComponent, type EntryRecord } from '@foodsave-backup/archive';
 import {
   BackupSession,
+  type Lease,
   folderOfType,
   type Manifest,
   type ManifestComponent,
@@ -19,6 +20,7 @@ import { ArchiveStore } from './archive-store.ts';
 import { openRepository, withLease } from './opened.ts';
 import { recoverInterrupted } from './recover.ts';
 import { withScratch } from './scratch.ts';
+import { lostAgain, secure } from './create-secure.ts';
 import { settleUnconfirmed } from './settle.ts';
 import {
   CHECKSUMS_OFF,
@@ -147,16 +149,21 @@ function assertRecord({ path, kind, size = 0, in: components }: EntryRecord): vo
   }
 }
 
+interface StoreJob extends ImportJob {
+  repository: Repository;
+  lease: Lease;
+}
+
 async function store(job: ImportJob, repository: Repository): Promise<Manifest> {
   const { deps, context } = job;
   // It writes packs as a create does, and is kept apart from others as one.
   const request = { purpose: 'create', exclusive: false, conflicts: ['restore-live'] };
   return withLease(repository, request, async (lease) => {
     await recoverInterrupted(deps, context, repository, lease.id);
-    await settleUnconfirmed(repository, lease.id);
+    await settleUnconfirmed(repository, lease);
     await assertFree(repository, job.name);
     await assertRoom(job, repository);
-    return withScratch(deps, (scratch) => storeAll(job, repository, scratch));
+    return withScratch(deps, (scratch) => storeAll({ ...job, repository, lease }, scratch));
   });
 }
 
@@ -175,8 +182,8 @@ async function assertRoom({ deps, archive }: ImportJob, repository: Repository):
   );
 }
 
-async function storeAll(job: ImportJob, repository: Repository, scratch: string): Promise<Manifest> {
-  const { deps, context, archive, result } = job;
+async function storeAll(job: StoreJob, scratch: string): Promise<Manifest> {
+  const { deps, context, archive, repository, result } = job;
   const session = await BackupSession.start(repository, deps.config.compressionLevel, context.signal);
   for (const key of session.missing) {
     const message = `${key} is missing or damaged; what it held is stored again`;
@@ -208,7 +215,12 @@ async function storeAll(job: ImportJob, repository: Repository, scratch: string)
   throwIfCancelled(context.signal);
   await session.writeIndex();
   const manifest = assemble(job, repository, target, roots, verification);
-  await repository.manifests.confirm(manifest.name, await repository.manifests.publish(manifest));
+  await job.lease.assertHeld();
+  const published = { manifest, bytes: await repository.manifests.publish(manifest) };
+  const lost = await secure(job, session, published);
+  // The archive is read once; a second import finds the repository as it is then.
+  if (lost.length > 0) throw lostAgain(lost);
+  await repository.manifests.confirm(manifest.name, published.bytes);
   result.notes.push(`It is dated ${manifest.createdAt}, and retention judges it by that: "hold" keeps it for longer.`);
   return manifest;
 }

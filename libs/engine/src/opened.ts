@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { BackupError, toBackupError } from '@foodsave-backup/kernel';
 import type { Component, ComponentContext } from '@foodsave-backup/component';
-import { FOLDERS, Repository, type Lease, type LeaseRequest } from '@foodsave-backup/repository';
+import { FOLDERS, NO_LEASE, Repository, type Lease, type LeaseRequest } from '@foodsave-backup/repository';
 import type { ComponentSpec, EngineDeps } from './types.ts';
 
 /** Opens the repository that exists. Throws REPOSITORY_NOT_FOUND, WRONG_KEY, … */
@@ -92,7 +92,7 @@ export async function withLease<T>(
 ): Promise<T> {
   const lease = await repository.leases.acquire({ waitMs: 3000, ...request }).catch((error: unknown): Lease => {
     if (request.readOnly !== true || toBackupError(error).code !== 'NO_SPACE') throw error;
-    return { id: '', release: () => Promise.resolve() };
+    return NO_LEASE;
   });
   try {
     return await work(lease);

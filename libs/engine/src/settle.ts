@@ -1,37 +1,54 @@
-import { Marker, missingPacks, hashOfKey, type Repository } from '@foodsave-backup/repository';
+import { toBackupError } from '@foodsave-backup/kernel';
+import { secureBackup, type Lease, type Manifest, type Repository } from '@foodsave-backup/repository';
+import { withLease } from './opened.ts';
 import { lastHold } from './views.ts';
+
+export interface Settled {
+  /** Backups that count from now on, or would. */
+  confirmed: Manifest[];
+  /** Names of what was never acknowledged and goes, or would. */
+  removed: string[];
+}
 
 /**
  * What an interrupted create left: a manifest without its second copy. When everything it needs is there, the backup counts
- * and is confirmed; otherwise it was never acknowledged and goes. What could not be read just now stays as it is. Nothing happens while another create may be about to confirm it.
+ * and is confirmed, by the same rule as by its own writer: what it needs of condemned packs is stored again before.
+ * Otherwise it was never acknowledged and goes. What could not be read just now stays as it is. Nothing happens while another
+ * create may be about to confirm it, another run settles, or one deletes, whose work it would take for such a rest.
  */
-export async function settleUnconfirmed(
-  repository: Repository,
-  ownLease: string,
-): Promise<{ confirmed: string[]; removed: string[] }> {
-  const settled = { confirmed: [] as string[], removed: [] as string[] };
+export async function settleUnconfirmed(repository: Repository, own: Lease): Promise<Settled> {
+  const nothing: Settled = { confirmed: [], removed: [] };
   const { unconfirmed, repairable } = await repository.manifests.list();
   for (const { name, missing } of repairable) if (missing === 'first') await repository.manifests.restoreFirst(name);
-  if (unconfirmed.length === 0 || (await repository.leases.isHeld('create', ownLease))) return settled;
-  const load = await repository.loadIndex();
-  for (const key of await missingPacks(repository, load.index)) {
-    const hash = hashOfKey(key);
-    if (hash !== undefined) load.index.removePack(hash);
-  }
+  if (unconfirmed.length === 0) return nothing;
+  const conflicts = ['settle', 'cleanup', 'delete'];
+  const request = { purpose: 'settle', exclusive: false, conflicts, besideOwn: own.id, waitMs: 0 };
+  const settling = withLease(repository, request, async (lease) => {
+    if (await repository.leases.isHeld('create', own.id)) return nothing;
+    return settle(repository, lease);
+  });
+  return settling.catch((error: unknown) => {
+    if (toBackupError(error).code !== 'LOCKED') throw error;
+    return nothing;
+  });
+}
+
+async function settle(repository: Repository, lease: Lease): Promise<Settled> {
+  const settled: Settled = { confirmed: [], removed: [] };
   const notes = await repository.notes.list();
-  for (const manifest of unconfirmed) {
-    const { blobs } = repository.reader(load);
-    const found = { whole: true, unread: false };
-    await new Marker(repository, load.index, blobs).mark(manifest, (_instance, { unread }) => {
-      found.whole = false;
-      found.unread ||= unread;
-    });
-    if (found.unread) continue;
-    if (found.whole) await repository.manifests.confirm(manifest.name);
+  for (const manifest of (await repository.manifests.list()).unconfirmed) {
+    const { lost, unread } = await secureBackup(repository, manifest);
+    if (unread) continue;
     // Someone saw it as a backup before its second copy was lost.
-    else if (lastHold({ id: manifest.id }, notes)?.note.on === true) continue;
-    else await repository.manifests.delete(manifest.name);
-    (found.whole ? settled.confirmed : settled.removed).push(manifest.name);
+    if (lost.length > 0 && lastHold({ id: manifest.id }, notes)?.note.on === true) continue;
+    await lease.assertHeld();
+    if (lost.length === 0) {
+      await repository.manifests.confirm(manifest.name);
+      settled.confirmed.push(manifest);
+    } else {
+      await repository.manifests.delete(manifest.name);
+      settled.removed.push(manifest.name);
+    }
   }
   return settled;
 }

@@ -226,7 +226,10 @@ export type CheckView = CheckReport;
 export interface CleanupResult {
   deleted: { name: string; reason: string }[];
   kept: { name: string; reasons: string[] }[];
+  /** Bytes of packs fewer than before. */
   freedBytes: number;
+  /** Bytes of new packs, into which what is needed of deleted ones was copied. */
+  rewrittenBytes: number;
   packs: number;
   dryRun: boolean;
   /** Why nothing was deleted although something could have been. */
@@ -237,6 +240,7 @@ export interface DeleteResult {
   name: string;
   packs: number;
   freedBytes: number;
+  rewrittenBytes: number;
   /** Why no space was freed. The backup is deleted all the same. */
   blocked?: string;
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { BackupError, isoTime, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import type { Manifest } from '@foodsave-backup/repository';
-import { forgetDamage, Marker, type Repository } from '@foodsave-backup/repository';
+import { forgetDamage, loadPresent, Marker, type Repository } from '@foodsave-backup/repository';
 import { noteDamage } from './damage.ts';
 import { openRepository, withLease } from './opened.ts';
 import { withScratch } from './scratch.ts';
@@ -84,7 +84,7 @@ async function verifyStructure(
   context: RunContext,
 ): Promise<Source> {
   context.progress({ phase: 'structure', doneBytes: 0, doneFiles: 0 });
-  const load = await repository.loadIndex(context.signal);
+  const { load } = await loadPresent(repository, context.signal);
   await forgetDamage(repository, load.index);
   const source = repository.reader(load);
   const marker = new Marker(repository, load.index, source.blobs);

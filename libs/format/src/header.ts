@@ -33,7 +33,10 @@ export interface ObjectHeader {
   bytes: Buffer;
 }
 
-/** `salt`: 32 random bytes from the caller; ignored (zeros) without encryption. */
+/**
+ * `salt`: 32 random bytes from the caller. Without encryption only packs keep it, so that no two packs ever have one name;
+ * elsewhere it is zeros.
+ */
 export function makeHeader(keys: RepositoryKeys, kind: ObjectKind, folder: Folder, salt: Uint8Array): ObjectHeader {
   const bytes = Buffer.alloc(HEADER_BYTES);
   MAGIC.copy(bytes, 0);
@@ -42,7 +45,7 @@ export function makeHeader(keys: RepositoryKeys, kind: ObjectKind, folder: Folde
   bytes[10] = keys.encrypted ? 1 : 0;
   bytes[11] = FOLDERS.indexOf(folder);
   keys.repositoryId.copy(bytes, 16);
-  if (keys.encrypted) bytes.set(salt, 32);
+  if (keys.encrypted || kind === OBJECT_KIND.pack) bytes.set(salt, 32);
   return { kind, folder, salt: bytes.subarray(32, 64), bytes };
 }
 
@@ -68,6 +71,8 @@ export function readHeader(keys: RepositoryKeys, object: Uint8Array, kind: Objec
   if (!bytes.subarray(16, 32).equals(keys.repositoryId)) throw malformed('it belongs to another repository');
   const folder = folderOfCode(bytes.readUInt8(11));
   if (kind !== OBJECT_KIND.pack && folder !== 'meta') throw malformed('reserved bytes are set');
-  if (!keys.encrypted && bytes.subarray(32).some((b) => b !== 0)) throw malformed('reserved bytes are set');
+  if (!keys.encrypted && kind !== OBJECT_KIND.pack && bytes.subarray(32).some((b) => b !== 0)) {
+    throw malformed('reserved bytes are set');
+  }
   return { kind, folder, salt: bytes.subarray(32, 64), bytes };
 }

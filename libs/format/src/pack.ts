@@ -212,6 +212,16 @@ export function openFrame(
   frameInBlob: number,
   stored: Uint8Array,
 ): Uint8Array {
+  return unsealFrame(key, blob, frameInBlob, stored).raw;
+}
+
+/** As `openFrame`; `data` is the frame as it was before encryption, to be put into another pack. */
+export function unsealFrame(
+  key: Uint8Array | undefined,
+  blob: BlobEntry,
+  frameInBlob: number,
+  stored: Uint8Array,
+): { data: Uint8Array; raw: Uint8Array } {
   const frame = blob.frames[frameInBlob];
   if (frame?.stored !== stored.length) throw malformed('a frame is not where the index says');
   const data =
@@ -227,5 +237,5 @@ export function openFrame(
   if (!sha256(raw).equals(frame.hash)) {
     throw new BackupError('DATA_DAMAGED', 'A frame does not match its SHA-256', { hint: 'Run "check --read-data".' });
   }
-  return raw;
+  return { data, raw };
 }

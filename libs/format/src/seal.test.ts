@@ -16,9 +16,14 @@ describe.each(BOTH)('%s header', (_name, keys) => {
         expect(header.bytes).toHaveLength(HEADER_BYTES);
         const read = readHeader(keys, Buffer.concat([header.bytes, Buffer.from('more')]), OBJECT_KIND.pack);
         expect(read).toEqual(header);
-        expect(read.salt).toEqual(keys.encrypted ? salt : Buffer.alloc(32));
+        expect(read.salt).toEqual(salt);
       }),
     );
+  });
+
+  it('keeps the salt of other objects only where it makes a key', () => {
+    const { salt } = makeHeader(keys, OBJECT_KIND.note, 'meta', SALT);
+    expect(salt).toEqual(keys.encrypted ? SALT : Buffer.alloc(32));
   });
 
   it('checks every byte before the salt', () => {

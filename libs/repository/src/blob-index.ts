@@ -1,4 +1,4 @@
-import type { BlobEntry, Folder, IndexedPack } from '@foodsave-backup/format';
+import { blobLength, type BlobEntry, type Folder, type IndexedPack } from '@foodsave-backup/format';
 
 export interface PackRef {
   hash: Buffer;
@@ -18,6 +18,8 @@ export class BlobIndex {
   readonly #copies = new Map<string, BlobLocation[]>();
   readonly #packs = new Map<string, PackRef>();
   readonly #contents = new Map<string, BlobEntry[]>();
+  /** No pack comes back under the name of one that went, so that what was removed stays so. */
+  readonly #removed = new Set<string>();
 
   addPack(pack: IndexedPack): void {
     const key = pack.hash.toString('hex');
@@ -38,6 +40,7 @@ export class BlobIndex {
     const blobs = this.#contents.get(key) ?? [];
     this.#packs.delete(key);
     this.#contents.delete(key);
+    this.#removed.add(key);
     for (const { id } of blobs) {
       const name = id.toString('latin1');
       const [first, ...copies] = this.all(id).filter(({ pack }) => !pack.hash.equals(hash));
@@ -46,6 +49,16 @@ export class BlobIndex {
       if (copies.length === 0) this.#copies.delete(name);
       else this.#copies.set(name, copies);
     }
+  }
+
+  /** Takes in the packs of another index that this one does not know and never removed. */
+  merge(other: BlobIndex): void {
+    for (const pack of other.indexedPacks()) if (!this.#removed.has(pack.hash.toString('hex'))) this.addPack(pack);
+  }
+
+  /** The packs with what they hold, as an index file names them. */
+  *indexedPacks(): Generator<IndexedPack> {
+    for (const [key, ref] of this.#packs) yield { ...ref, blobs: this.#contents.get(key) ?? [] };
   }
 
   /** Every place of a blob; either is good. */
@@ -64,6 +77,11 @@ export class BlobIndex {
 
   has(id: Uint8Array): boolean {
     return this.get(id) !== undefined;
+  }
+
+  /** Whether bytes `[from, to)` of a blob can be had. */
+  hasRange(id: Uint8Array, _from: number, to: number): boolean {
+    return this.all(id).some(({ blob }) => to <= blobLength(blob));
   }
 
   packs(): IterableIterator<PackRef> {

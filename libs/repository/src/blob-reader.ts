@@ -14,6 +14,7 @@ import { packObjectKey } from './layout.ts';
 /** Decoded frames kept: enough for one frame of each of the blobs that a long history of a database spreads over. */
 const CACHE_BYTES = 64 * 1024 * 1024;
 const KEYS_CACHED = 4096;
+const ROUNDS_MAX = 8;
 
 /** Reads blobs or parts of them; every frame is authenticated, decompressed and compared with its hash. */
 export class BlobReader {
@@ -25,43 +26,57 @@ export class BlobReader {
   #cached = 0;
   /** Object keys of packs that could not be read as they were written, also where another pack had the same blob. */
   readonly suspects = new Set<string>();
+  readonly #refresh: (() => Promise<boolean>) | undefined;
+  #refreshing: Promise<unknown> = Promise.resolve();
+  /** How often the index has changed. */
+  #generation = 0;
 
-  constructor(storage: StorageBackend, keys: RepositoryKeys, index: BlobIndex) {
+  /** `refresh`: brings `index` up to date; false when there was nothing new. */
+  constructor(storage: StorageBackend, keys: RepositoryKeys, index: BlobIndex, refresh?: () => Promise<boolean>) {
     this.#storage = storage;
     this.#keys = keys;
     this.#index = index;
-  }
-
-  locate(id: Uint8Array): BlobLocation {
-    const location = this.#index.get(id);
-    if (location === undefined) {
-      throw new BackupError('DATA_DAMAGED', 'A part of the backup is missing from the repository', {
-        hint: 'Run "check" to see what is affected.',
-        details: { blob: Buffer.from(id).toString('hex') },
-      });
-    }
-    return location;
+    this.#refresh = refresh;
   }
 
   /** The whole blob. */
   async read(id: Uint8Array): Promise<Uint8Array> {
-    const { blob } = this.locate(id);
-    return this.readRange(id, 0, blobLength(blob));
+    const generation = this.#generation;
+    let known = this.#index.get(id);
+    if (known === undefined && (await this.#hasChanged(generation))) known = this.#index.get(id);
+    if (known === undefined) throw lost(id);
+    return this.readRange(id, 0, blobLength(known.blob));
   }
 
   /** Bytes `[offset, offset + length)` of a blob, from any pack that holds it. Throws DATA_DAMAGED, naming the first pack. */
   async readRange(id: Uint8Array, offset: number, length: number): Promise<Uint8Array> {
-    const first = this.locate(id);
-    try {
-      return await this.#readFrom(first, offset, length);
-    } catch (error) {
-      if (toBackupError(error).code !== 'DATA_DAMAGED') throw error;
-      for (const other of this.#index.all(id).slice(1)) {
-        const bytes = await this.#readFrom(other, offset, length).catch(() => undefined);
-        if (bytes !== undefined) return bytes;
+    for (let round = 1; ; round++) {
+      const generation = this.#generation;
+      let failure: BackupError | undefined;
+      for (const place of this.#index.all(id)) {
+        try {
+          return await this.#readFrom(place, offset, length);
+        } catch (error) {
+          const known = toBackupError(error);
+          if (known.code !== 'DATA_DAMAGED') throw error;
+          failure ??= known;
+        }
       }
-      throw error;
+      // Bounded by how often others can replace the index while this is read.
+      if (round > ROUNDS_MAX || !(await this.#hasChanged(generation))) throw failure ?? lost(id);
     }
+  }
+
+  /** Whether the index is another than it was at `generation`, after a look at the storage if need be. */
+  async #hasChanged(generation: number): Promise<boolean> {
+    const refresh = this.#refresh;
+    if (refresh === undefined) return false;
+    const look = this.#refreshing.then(async () => {
+      if (this.#generation === generation && (await refresh())) this.#generation++;
+    });
+    this.#refreshing = look.catch(() => undefined);
+    await look;
+    return this.#generation !== generation;
   }
 
   async #readFrom({ pack, blob }: BlobLocation, offset: number, length: number): Promise<Uint8Array> {
@@ -168,4 +183,11 @@ export class BlobReader {
     }
     return key;
   }
+}
+
+function lost(id: Uint8Array): BackupError {
+  return new BackupError('DATA_DAMAGED', 'A part of the backup is missing from the repository', {
+    hint: 'Run "check" to see what is affected.',
+    details: { blob: Buffer.from(id).toString('hex') },
+  });
 }

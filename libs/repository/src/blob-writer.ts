@@ -20,7 +20,7 @@ import { packObjectKey } from './layout.ts';
 const compressAsync = promisify(zstdCompress);
 
 /** Bytes of a pack after which it is closed. */
-const PACK_TARGET = 16 * 1024 * 1024;
+export const PACK_TARGET = 16 * 1024 * 1024;
 /** Uncompressed bytes that may wait for compression at once: the bound on memory. */
 const IN_FLIGHT_MAX = 32 * 1024 * 1024;
 /** A frame is kept raw unless compression saves at least one part in this many. */
@@ -57,7 +57,7 @@ export class BlobWriter {
   readonly #index: BlobIndex;
   readonly #level: number;
   readonly #open = new Map<Folder, PackBuilder>();
-  readonly #written: IndexedPack[] = [];
+  #written: IndexedPack[] = [];
   readonly #pending = new Map<string, true>();
   readonly #tasks = new Set<Promise<void>>();
   #inFlight = 0;
@@ -74,6 +74,14 @@ export class BlobWriter {
   /** Packs that are durable so far. */
   get writtenPacks(): readonly IndexedPack[] {
     return this.#written;
+  }
+
+  /** Packs of its own that are gone, or soon will be: what they held is stored again when it comes. `finish` first. */
+  forget(isGone: (pack: IndexedPack) => boolean): void {
+    for (const pack of this.#written.filter(isGone)) {
+      for (const { id } of pack.blobs) this.#pending.delete(id.toString('latin1'));
+    }
+    this.#written = this.#written.filter((pack) => !isGone(pack));
   }
 
   /** Whether a blob is stored, or will be when `finish` resolves. */

@@ -1,12 +1,12 @@
 import { toBackupError } from '@foodsave-backup/kernel';
 import { encodeDirectory, FOLDERS, parseKeyFile, type Folder } from '@foodsave-backup/format';
-import { absentPacks } from './absent-packs.ts';
 import { affectedBy, type Affected } from './affected.ts';
 import type { BlobIndex } from './blob-index.ts';
 import { knownDamage, rememberDamage } from './known-damage.ts';
 import { hashOfKey } from './layout.ts';
 import { NoteStore } from './notes.ts';
 import { examinePack } from './pack-examination.ts';
+import { loadPresent } from './present.ts';
 import { quarantined } from './quarantine.ts';
 import { Marker, unusedPacks } from './reachable.ts';
 import type { Repository } from './repository.ts';
@@ -77,14 +77,12 @@ export async function checkRepository(repository: Repository, options: CheckOpti
   for (const { name, reason } of listing.damaged) {
     damaged.push({ kind: 'manifest', what: name, reason, remedy: REMEDY.manifest, backup: name });
   }
-  const load = await repository.loadIndex(signal);
+  const { load, missing } = await loadPresent(repository, signal);
   for (const { key, reason } of load.damaged) damaged.push({ kind: 'index', what: key, reason, remedy: REMEDY.index });
-  const absent = new Set(await absentPacks(repository, load.index));
+  const absent = new Set(missing);
   for (const key of absent) {
     const reason = 'it is missing or has another size';
     damaged.push({ kind: 'pack', what: key, reason, remedy: REMEDY.absentPack });
-    const hash = hashOfKey(key);
-    if (hash !== undefined) load.index.removePack(hash);
   }
   const packs = await checkPacks(repository, load.index, options, { known, absent, damaged });
   const { blobs } = repository.reader(load);

@@ -52,6 +52,28 @@ export class IndexStore {
     }
   }
 
+  /**
+   * Brings an index up to date with what other processes wrote since it was loaded; packs that it has are not looked at
+   * again, and those that were removed from it stay away. False when nothing was written.
+   */
+  async refresh(load: IndexLoad, signal?: AbortSignal): Promise<boolean> {
+    const known = new Set([...load.files, ...load.damaged.map(({ key }) => key)]);
+    let count = 0;
+    let changed = false;
+    for await (const { key } of this.#storage.list('index/')) {
+      if (hashOfKey(key) === undefined) continue;
+      count++;
+      changed ||= !known.has(key);
+    }
+    if (!changed && count === known.size) return false;
+    const fresh = await this.load(signal);
+    load.index.merge(fresh.index);
+    load.files = fresh.files;
+    load.damaged = fresh.damaged;
+    load.unindexed = fresh.unindexed;
+    return true;
+  }
+
   async #loadOnce(signal: AbortSignal | undefined): Promise<IndexLoad | undefined> {
     const index = new BlobIndex();
     const files: string[] = [];
@@ -123,14 +145,14 @@ export class IndexStore {
   }
 
   /**
-   * One file in place of `files`, holding the packs of `index`. The caller holds the repository alone. The new file is
-   * durable before the first old one goes.
+   * One file in place of `files`, holding the packs of `index`. The new file is durable before the first old one goes. Files
+   * that others wrote meanwhile stay. Returns its key; none is written for an empty index.
    */
-  async replace(index: BlobIndex, files: readonly string[]): Promise<void> {
-    const packs: IndexedPack[] = [];
-    for (const ref of index.packs()) packs.push({ ...ref, blobs: [...index.blobsOf(ref.hash)] });
+  async replace(index: BlobIndex, files: readonly string[]): Promise<string | undefined> {
+    const packs = [...index.indexedPacks()];
     const old = files.map((key) => hashOfKey(key)).filter((hash) => hash !== undefined);
     const written = await this.write(packs, old);
     for (const key of files) if (key !== written) await this.#storage.delete(key);
+    return written;
   }
 }

@@ -1,6 +1,6 @@
 export { Repository, type InitOptions, type OpenOptions } from './repository.ts';
 export { ManifestStore, isAbsent, type ManifestListing } from './manifest-store.ts';
-export { LeaseStore, type Lease, type LeaseRequest, type LeaseState, type LeaseView } from './leases.ts';
+export { LeaseStore, NO_LEASE, type Lease, type LeaseRequest, type LeaseState, type LeaseView } from './leases.ts';
 export { isAlive, thisProcess, type LeaseOwner } from './owner.ts';
 export {
   NoteStore,
@@ -12,7 +12,9 @@ export {
   type VerifyLevel,
 } from './notes.ts';
 export { KeyStore, type StoredKey } from './key-store.ts';
-export { BackupSession, ComponentWriter, missingPacks, type ComponentTotals } from './session.ts';
+export { BackupSession, ComponentWriter, type ComponentTotals } from './session.ts';
+export { loadPresent } from './present.ts';
+export { secureBackup, type Secured } from './secure.ts';
 export { BlobReader } from './blob-reader.ts';
 export { BlobIndex, type BlobLocation, type PackRef } from './blob-index.ts';
 export { IndexStore, type IndexLoad } from './index-store.ts';
@@ -23,7 +25,7 @@ export { confirmDamage, forgetDamage } from './known-damage.ts';
 export { repairIndex, type RepairAction, type RepairOptions, type RepairReport, type RepairVerb } from './repair.ts';
 export { repairPacks } from './repair-packs.ts';
 export { checkRepository, type CheckOptions, type CheckReport, type Damage } from './check.ts';
-export { prunePacks, type PruneReport } from './prune.ts';
+export { prunePacks, type PruneOptions, type PruneReport } from './prune.ts';
 export { Marker, type Missing } from './reachable.ts';
 export type { PageSource } from './paged-writer.ts';
 export { packObjectKey, hashOfKey } from './layout.ts';

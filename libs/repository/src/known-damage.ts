@@ -1,5 +1,4 @@
 import { isoTime } from '@foodsave-backup/kernel';
-import { absentPacks } from './absent-packs.ts';
 import type { BlobIndex } from './blob-index.ts';
 import { hashOfKey } from './layout.ts';
 import type { DamageNote, NoteStore, StoredNote } from './notes.ts';
@@ -41,12 +40,8 @@ export async function rememberDamage(
   await notes.delete(before.notes);
 }
 
-/**
- * Has `index` forget what is known not to be there: packs that are absent, and what is damaged of the packs that notes name,
- * which are read for that.
- */
+/** Has `index` forget what is damaged of the packs that notes name, which are read for that. */
 export async function forgetDamage(repository: Repository, index: BlobIndex): Promise<void> {
-  for (const key of await absentPacks(repository, index)) forget(index, key);
   for (const key of await knownDamage(repository.notes)) {
     const hash = hashOfKey(key);
     const pack = hash === undefined ? undefined : [...index.packs()].find((one) => one.hash.equals(hash));
@@ -55,11 +50,6 @@ export async function forgetDamage(repository: Repository, index: BlobIndex): Pr
     index.removePack(pack.hash);
     if (blobs.length > 0) index.addPack({ ...pack, blobs });
   }
-}
-
-function forget(index: BlobIndex, key: string): void {
-  const hash = hashOfKey(key);
-  if (hash !== undefined) index.removePack(hash);
 }
 
 /** Reads packs that a reader could not use, and notes those that are damaged indeed. Returns them. */

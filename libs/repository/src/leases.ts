@@ -20,8 +20,20 @@ interface LeaseFile {
 
 export interface Lease {
   readonly id: string;
+  /**
+   * Throws LOCKED when the lease is no longer held: it was removed, or expired and others came. Called right before each
+   * step that cannot be taken back; what was stopped in between is safe by the order of writes, not by the lease.
+   */
+  assertHeld(): Promise<void>;
   release(): Promise<void>;
 }
+
+/** Of a reader that goes on without one. */
+export const NO_LEASE: Lease = {
+  id: '',
+  assertHeld: () => Promise.resolve(),
+  release: () => Promise.resolve(),
+};
 
 /**
  * `alive`: its process runs on this machine. `elsewhere`: it cannot be looked at from here, and has not expired. `dead`: its
@@ -80,7 +92,7 @@ export class LeaseStore {
         rival = await this.#rival(id, request);
       } catch (error) {
         const refused = error instanceof BackupError && error.code === 'REPOSITORY_NOT_WRITABLE';
-        if (refused && request.readOnly === true) return { id, release: () => Promise.resolve() };
+        if (refused && request.readOnly === true) return NO_LEASE;
         await this.#remove(id);
         throw error;
       }
@@ -93,18 +105,39 @@ export class LeaseStore {
 
   #hold(id: string, request: LeaseRequest): Lease {
     const createdAt = new Date(this.#clock.now()).toISOString();
-    let renewal: Promise<unknown> = Promise.resolve();
+    const held = { lost: false, expiresAt: this.#clock.now() + LEASE_MS };
+    const key = `locks/${id}.json`;
+    // Never puts back what someone removed: who was stopped for long may find that others went on without it.
+    const look = async (renew: boolean): Promise<void> => {
+      const expired = this.#clock.now() >= held.expiresAt;
+      held.lost ||= (await this.#storage.stat(key)) === undefined;
+      if (held.lost || !(renew || expired)) return;
+      held.expiresAt = await this.#write(id, request, createdAt);
+      // Nobody but others could know that it had expired: whoever did has a lease of its own by now, or sees this one.
+      if (expired && (await this.#rival(id, request)) !== undefined) held.lost = true;
+      if (held.lost) await this.#remove(id);
+    };
+    let last: Promise<unknown> = Promise.resolve();
+    const queue = (renew: boolean): Promise<void> => {
+      const next = last.then(() => look(renew));
+      last = next.catch(() => undefined);
+      return next;
+    };
     // A renewal that fails is tried again at the next tick; the lease is long enough for several.
     const timer = setInterval(() => {
-      renewal = this.#write(id, request, createdAt).catch(() => undefined);
+      void queue(true).catch(() => undefined);
     }, RENEW_MS);
     timer.unref();
     return {
       id,
+      assertHeld: async () => {
+        await queue(false);
+        if (held.lost) throw lostLease(request.purpose);
+      },
       release: async () => {
         clearInterval(timer);
         // One that is under way would put the lease back after it was removed.
-        await renewal;
+        await last;
         await this.#remove(id);
       },
     };
@@ -128,7 +161,8 @@ export class LeaseStore {
     }
   }
 
-  async #write(id: string, request: LeaseRequest, createdAt: string): Promise<void> {
+  /** Returns when it expires, in ms since the epoch. */
+  async #write(id: string, request: LeaseRequest, createdAt: string): Promise<number> {
     const now = this.#clock.now();
     const lease: LeaseFile = {
       format: FORMAT,
@@ -141,6 +175,7 @@ export class LeaseStore {
       expiresAt: new Date(now + LEASE_MS).toISOString(),
     };
     await this.#storage.put(`locks/${id}.json`, Buffer.from(`${JSON.stringify(lease, null, 2)}\n`));
+    return now + LEASE_MS;
   }
 
   async #rival(ownId: string, request: LeaseRequest): Promise<LeaseFile | undefined> {
@@ -226,17 +261,34 @@ export class LeaseStore {
 
   /** Whether someone who is alive holds a lease for this purpose. */
   async isHeld(purpose: string, exceptId?: string): Promise<boolean> {
+    return (await this.holders(purpose)).some(({ id }) => id !== exceptId);
+  }
+
+  /** The leases for this purpose whose holders are alive, as far as can be known. */
+  async holders(purpose: string): Promise<LeaseView[]> {
+    const held: LeaseView[] = [];
     for await (const object of this.#storage.list('locks/')) {
       const lease = await this.#read(object.key);
-      if (lease?.purpose === purpose && lease.id !== exceptId && !this.#isDead(lease)) return true;
+      if (lease?.purpose === purpose && !this.#isDead(lease)) held.push(this.#view(lease.id, lease));
     }
-    return false;
+    return held;
   }
 }
 
 /** Nobody has checked what stands in a lease. */
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
+}
+
+function lostLease(purpose: string): BackupError {
+  return new BackupError(
+    'LOCKED',
+    `This run ("${purpose}") has lost its lease: it stood still and was taken for dead`,
+    {
+      hint: 'Nothing was left half done. Run it again.',
+      details: { purpose, lost: true },
+    },
+  );
 }
 
 function locked(holder: LeaseFile): BackupError {

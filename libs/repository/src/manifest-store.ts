@@ -82,6 +82,29 @@ export class ManifestStore {
     }
   }
 
+  /**
+   * As `list`, and sure to have every backup of which one copy or the other was there all the time, whatever becomes of the
+   * other copy meanwhile: who deletes data relies on it.
+   */
+  async listAll(signal?: AbortSignal): Promise<ManifestListing> {
+    for (;;) {
+      const before = await this.names();
+      const listing = await this.list(signal);
+      const found = [listing.manifests, listing.unconfirmed, listing.damaged].flatMap((all) => all.map((m) => m.name));
+      const seen = new Set(found);
+      const unseen = before.filter((name) => !seen.has(name));
+      const left = await Promise.all(unseen.map((name) => this.#exists(name)));
+      if (!left.includes(true)) return listing;
+    }
+  }
+
+  async #exists(name: string): Promise<boolean> {
+    for (const key of [manifestKey(name), manifestCopyKey(name)]) {
+      if ((await this.#storage.stat(key)) !== undefined) return true;
+    }
+    return false;
+  }
+
   /** One backup by its name, in the case in which it was written. Throws BACKUP_NOT_FOUND or MANIFEST_DAMAGED. */
   async get(name: string): Promise<Manifest> {
     assertBackupName(name);
@@ -128,9 +151,32 @@ export class ManifestStore {
     return bytes;
   }
 
-  /** Second copy: the backup is acknowledged. */
+  /**
+   * Second copy: the backup is acknowledged. Throws LOCKED when its first copy is no longer there: whoever took this writer
+   * for dead has removed it, and what it needs may be gone.
+   */
   async confirm(name: string, bytes?: Uint8Array): Promise<void> {
-    await this.#storage.put(manifestCopyKey(name), bytes ?? (await this.#storage.get(manifestKey(name))));
+    const body = bytes ?? (await this.#storage.get(manifestKey(name)));
+    await this.#storage.put(manifestCopyKey(name), body);
+    if (await this.#holds(manifestKey(name), body)) return;
+    if (await this.#holds(manifestCopyKey(name), body)) await this.#storage.delete(manifestCopyKey(name));
+    throw new BackupError('LOCKED', `Another process removed "${name}" before it was confirmed`, {
+      hint: 'It took this run for dead. No backup was recorded; run it again.',
+    });
+  }
+
+  /** Takes back what was published and not confirmed. */
+  async withdraw(name: string, bytes: Uint8Array): Promise<void> {
+    if (await this.#holds(manifestKey(name), bytes)) await this.#storage.delete(manifestKey(name));
+  }
+
+  async #holds(key: string, bytes: Uint8Array): Promise<boolean> {
+    try {
+      return Buffer.compare(await this.#storage.get(key), bytes) === 0;
+    } catch (error) {
+      if (isAbsent(error)) return false;
+      throw error;
+    }
   }
 
   /** Writes the missing or damaged first copy again from the second. */

@@ -39,6 +39,14 @@ export interface DamageNote {
 
 export type Note = VerificationNote | HoldNote | DamageNote;
 
+/** Packs that a prune is about to delete. It is removed when they are gone, and never taken back (FORMAT.md section 11). */
+export interface CondemnedNote {
+  type: 'condemned';
+  at: string;
+  /** Keys of packs. */
+  packs: string[];
+}
+
 export interface StoredNote {
   key: string;
   note: Note;
@@ -47,8 +55,10 @@ export interface StoredNote {
 export interface NoteScan {
   /** Oldest first. */
   notes: StoredNote[];
-  /** Keys of notes that are there and cannot be read: each may be a hold. */
+  /** Keys of notes that are there and cannot be read: each may be a hold, or name packs that are about to go. */
   unreadable: string[];
+  /** What prunes are about to delete, or were when they were interrupted. */
+  condemned: { key: string; packs: readonly string[] }[];
 }
 
 /** Append-only facts about backups whose manifests never change. */
@@ -56,7 +66,7 @@ export class NoteStore {
   readonly #storage: StorageBackend;
   readonly #keys: RepositoryKeys;
   readonly #clock: Clock;
-  readonly #cache = new Map<string, Note | 'unknown'>();
+  readonly #cache = new Map<string, Note | CondemnedNote | 'unknown'>();
 
   constructor(storage: StorageBackend, keys: RepositoryKeys, clock: Clock) {
     this.#storage = storage;
@@ -65,7 +75,7 @@ export class NoteStore {
   }
 
   /** Returns the key of the new note; keys sort by time. */
-  async add(note: Note): Promise<string> {
+  async add(note: Note | CondemnedNote): Promise<string> {
     const object = sealObject(this.#keys, OBJECT_KIND.note, Buffer.from(JSON.stringify(note)), randomBytes(32));
     const key = noteKey(newId(this.#clock));
     await this.#storage.put(key, object);
@@ -79,18 +89,20 @@ export class NoteStore {
 
   /** All notes, those that cannot be read too: who deletes something must know of them. */
   async scan(): Promise<NoteScan> {
-    const found: NoteScan = { notes: [], unreadable: [] };
+    const found: NoteScan = { notes: [], unreadable: [], condemned: [] };
     for await (const { key } of this.#storage.list('notes/')) {
       const note = this.#cache.get(key) ?? (await this.#read(key));
       if (note === 'unreadable') found.unreadable.push(key);
-      else if (note !== undefined && note !== 'unknown') found.notes.push({ key, note });
+      else if (note === undefined || note === 'unknown') continue;
+      else if (note.type === 'condemned') found.condemned.push({ key, packs: note.packs });
+      else found.notes.push({ key, note });
     }
     found.notes.sort((a, b) => (a.key < b.key ? -1 : 1));
     return found;
   }
 
   /** `undefined` when it vanished meanwhile. What could not be read is tried again the next time. */
-  async #read(key: string): Promise<Note | 'unknown' | 'unreadable' | undefined> {
+  async #read(key: string): Promise<Note | CondemnedNote | 'unknown' | 'unreadable' | undefined> {
     let value: unknown;
     try {
       const content = openObject(this.#keys, OBJECT_KIND.note, await this.#storage.get(key));
@@ -98,7 +110,7 @@ export class NoteStore {
     } catch {
       return (await this.#storage.stat(key)) === undefined ? undefined : 'unreadable';
     }
-    const note = isNote(value) ? value : 'unknown';
+    const note = isNote(value) || isCondemned(value) ? value : 'unknown';
     this.#cache.set(key, note);
     return note;
   }
@@ -113,4 +125,10 @@ function isNote(value: unknown): value is Note {
   const { type, backup, on, packs } = value as Partial<Record<string, unknown>>;
   if (type === 'damage') return Array.isArray(packs) && packs.every((key) => typeof key === 'string');
   return typeof backup === 'string' && (type === 'verification' || (type === 'hold' && typeof on === 'boolean'));
+}
+
+function isCondemned(value: unknown): value is CondemnedNote {
+  if (typeof value !== 'object' || value === null) return false;
+  const { type, packs } = value as Partial<Record<string, unknown>>;
+  return type === 'condemned' && Array.isArray(packs) && packs.every((pack) => typeof pack === 'string');
 }

@@ -1,9 +1,10 @@
 import { BackupError } from '@foodsave-backup/kernel';
-import type { FileEntry, Manifest } from '@foodsave-backup/format';
+import type { ExtentList, FileEntry, Manifest } from '@foodsave-backup/format';
 import { BLOB_KIND, decodeExtentNode, LIMITS, malformed, pageHashesId, decodeTreeNode } from '@foodsave-backup/format';
 import type { BlobIndex, PackRef } from './blob-index.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { Repository } from './repository.ts';
+import { Usage } from './usage.ts';
 
 /** A node or a content blob that a backup needs and that cannot be had. */
 export interface Missing {
@@ -25,6 +26,8 @@ export class Marker {
   /** Ids (latin1) of tree and extent nodes below which everything is present. */
   readonly #done = new Set<string>();
   readonly #used = new Set<string>();
+  /** What the marked backups need of each blob, also of what is missing. */
+  readonly usage = new Usage();
 
   constructor(repository: Repository, index: BlobIndex, blobs: BlobReader) {
     this.#repository = repository;
@@ -91,7 +94,7 @@ export class Marker {
       const whole =
         entry.extents === undefined
           ? entry.extentRoot === undefined || (await this.#extents(entry.extentRoot, LIMITS.nodeLevels))
-          : this.#list(entry.extents.extents);
+          : this.#list(entry.extents);
       if (!whole) missing({ path, reason: 'a part of it is missing from the repository', unread: false });
       return whole;
     } catch (error) {
@@ -105,26 +108,41 @@ export class Marker {
     if (this.#done.has(key)) return true;
     let whole = this.#use(id);
     const node = decodeExtentNode(await this.#blobs.read(id), levels);
-    if ('list' in node) whole = this.#list(node.list.extents) && whole;
+    if ('list' in node) whole = this.#list(node.list) && whole;
     else for (const child of node.children) whole = (await this.#extents(child.id, node.level - 1)) && whole;
     if (whole) this.#done.add(key);
     return whole;
   }
 
-  #list(extents: readonly { blob: Buffer | undefined }[]): boolean {
+  #list({ unit, extents }: ExtentList): boolean {
     let whole = true;
-    for (const { blob } of extents) if (blob !== undefined && !this.#use(blob)) whole = false;
+    for (const { blob, offset, length } of extents) {
+      if (blob === undefined) continue;
+      const from = offset * unit;
+      const to = from + length * unit;
+      this.usage.addRange(blob, from, to);
+      if (!this.#find(blob) || !this.#index.hasRange(blob, from, to)) whole = false;
+    }
     return whole;
   }
 
-  /** Notes where a blob lies; page hashes go with their pages. False when it is nowhere. */
+  /** A node, which is read as a whole. */
   #use(id: Buffer): boolean {
+    this.usage.addWhole(id);
+    return this.#find(id);
+  }
+
+  /** Notes where a blob lies; page hashes go with their pages. False when it is nowhere. */
+  #find(id: Buffer): boolean {
     const location = this.#index.get(id);
     if (location === undefined) return false;
     this.#used.add(location.pack.hash.toString('hex'));
     if (location.blob.kind === BLOB_KIND.pages) {
-      const hashes = this.#index.get(pageHashesId(this.#repository.keys, id));
-      if (hashes !== undefined) this.#used.add(hashes.pack.hash.toString('hex'));
+      const hashesId = pageHashesId(this.#repository.keys, id);
+      const hashes = this.#index.get(hashesId);
+      if (hashes === undefined) return true;
+      this.usage.addWhole(hashesId);
+      this.#used.add(hashes.pack.hash.toString('hex'));
     }
     return true;
   }

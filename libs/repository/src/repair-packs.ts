@@ -46,7 +46,6 @@ export async function repairPacks(repository: Repository, options: RepairOptions
   actions.push(...survey.actions);
   const index = new BlobIndex();
   for (const [name, pack] of survey.good) index.addPack({ ...pack, folder: survey.found.get(name) ?? pack.folder });
-  // Before the salvage: without encryption the same blobs make the same pack, in the place of the damaged one.
   for (const pack of survey.damaged) actions.push(await putAside(repository, pack, options.dryRun));
   const written = options.dryRun ? planned(survey, index) : await salvageBlobs(repository, survey, index);
   for (const pack of written) index.addPack(pack);

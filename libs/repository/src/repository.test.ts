@@ -239,7 +239,7 @@ describe('notes', () => {
     const repository = await makeRepository();
     const strange = [{ type: 'poem' }, { type: 'verification' }, { type: 'hold', backup: 'b' }, null, 5];
     for (const note of strange) await repository.notes.add(note as never);
-    expect(await repository.notes.scan()).toEqual({ notes: [], unreadable: [] });
+    expect(await repository.notes.scan()).toEqual({ notes: [], unreadable: [], condemned: [] });
   });
 
   it('that cannot be read are told, and read as soon as they can be', async () => {
@@ -249,8 +249,8 @@ describe('notes', () => {
     const key = await repository.notes.add(note);
     const good = await storage.get(key);
     await storage.put(key, good.subarray(1));
-    expect(await repository.notes.scan()).toEqual({ notes: [], unreadable: [key] });
+    expect(await repository.notes.scan()).toEqual({ notes: [], unreadable: [key], condemned: [] });
     await storage.put(key, good);
-    expect(await repository.notes.scan()).toEqual({ notes: [{ key, note }], unreadable: [] });
+    expect(await repository.notes.scan()).toEqual({ notes: [{ key, note }], unreadable: [], condemned: [] });
   });
 });

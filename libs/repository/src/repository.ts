@@ -193,8 +193,13 @@ export class Repository {
     return this.indexStore.load(signal);
   }
 
-  reader(load: IndexLoad): { blobs: BlobReader; trees: TreeReader } {
-    const blobs = new BlobReader(this.storage, this.keys, load.index);
+  /**
+   * A reader that looks at the index again when a pack has gone or a blob is unknown: a prune may have moved what was there.
+   * Not with `asItIs`, for whoever took packs out of the index on purpose.
+   */
+  reader(load: IndexLoad, options: { asItIs?: boolean } = {}): { blobs: BlobReader; trees: TreeReader } {
+    const refresh = options.asItIs === true ? undefined : () => this.indexStore.refresh(load);
+    const blobs = new BlobReader(this.storage, this.keys, load.index, refresh);
     return { blobs, trees: new TreeReader(blobs) };
   }
 }

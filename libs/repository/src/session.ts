@@ -14,22 +14,18 @@ import {
 } from '@foodsave-backup/format';
 import type { BlobIndex } from './blob-index.ts';
 import type { BlobReader } from './blob-reader.ts';
-import { packsToAvoid } from './absent-packs.ts';
 import { BlobWriter, type Tally } from './blob-writer.ts';
 import { extentLeaves } from './extent-reader.ts';
 import type { IndexLoad } from './index-store.ts';
-import { hashOfKey, packObjectKey } from './layout.ts';
-import { knownDamage, rememberDamage } from './known-damage.ts';
+import { packObjectKey } from './layout.ts';
+import { knownDamage } from './known-damage.ts';
 import { PagedWriter, type PageSource } from './paged-writer.ts';
+import { loadPresent, removePacks } from './present.ts';
+import { readCondemnedToRely } from './condemned.ts';
 import type { Repository } from './repository.ts';
 import { StreamWriter } from './stream-writer.ts';
 import { PreviousTree, type TreeReader } from './tree-reader.ts';
 import { TreeWriter } from './tree-writer.ts';
-
-/** Indexed packs that are absent or were found damaged: nothing new relies on what they held. */
-export async function missingPacks(repository: Repository, index: BlobIndex): Promise<string[]> {
-  return packsToAvoid(repository, index, await knownDamage(repository.notes));
-}
 
 /** One backup in the making: blobs go to packs, packs are read back, and only then an index file names them. */
 export class BackupSession {
@@ -38,31 +34,56 @@ export class BackupSession {
   readonly #index: BlobIndex;
   readonly #reader: BlobReader;
   readonly #trees: TreeReader;
-  readonly #lossy: boolean;
-  readonly #unindexed: readonly IndexedPack[];
+  #lossy: boolean;
+  #unindexed: readonly IndexedPack[];
+  /** Index files that this session wrote. */
+  #indexFiles: string[] = [];
+  readonly #checked = new Set<IndexedPack>();
   /** Packs that the index names and that are gone or damaged; what they held is stored again. */
   readonly missing: readonly string[];
 
-  private constructor(repository: Repository, load: IndexLoad, missing: readonly string[], compressionLevel: number) {
+  private constructor(
+    repository: Repository,
+    load: IndexLoad,
+    found: { missing: readonly string[]; lossy: boolean; compressionLevel: number },
+  ) {
     this.repository = repository;
     this.#index = load.index;
-    const { blobs, trees } = repository.reader(load);
+    const { blobs, trees } = repository.reader(load, { asItIs: true });
     this.#reader = blobs;
     this.#trees = trees;
-    this.missing = missing;
-    this.#lossy = missing.length > 0;
+    this.missing = found.missing;
+    this.#lossy = found.lossy;
     this.#unindexed = load.unindexed;
-    this.blobs = new BlobWriter(repository.storage, repository.keys, load.index, compressionLevel);
+    this.blobs = new BlobWriter(repository.storage, repository.keys, load.index, found.compressionLevel);
   }
 
   static async start(repository: Repository, compressionLevel: number, signal?: AbortSignal): Promise<BackupSession> {
-    const load = await repository.loadIndex(signal);
-    const missing = await missingPacks(repository, load.index);
-    for (const key of missing) {
-      const hash = hashOfKey(key);
-      if (hash !== undefined) load.index.removePack(hash);
-    }
-    return new BackupSession(repository, load, missing, compressionLevel);
+    // Before the index, so that a pack which is written off meanwhile is either known here or found before the confirmation.
+    const condemned = await readCondemnedToRely(repository);
+    const { load, missing } = await loadPresent(repository, signal, await knownDamage(repository.notes));
+    removePacks(load.index, condemned.packs);
+    const kept = ({ folder, hash }: IndexedPack): boolean => !condemned.packs.has(packObjectKey(folder, hash));
+    load.unindexed = load.unindexed.filter(kept);
+    const lossy = missing.length > 0 || condemned.packs.size > 0;
+    return new BackupSession(repository, load, { missing, lossy, compressionLevel });
+  }
+
+  /** Keys of all packs that the backup can need. */
+  relied(): string[] {
+    return [...this.#index.packs(), ...this.blobs.writtenPacks].map(({ folder, hash }) => packObjectKey(folder, hash));
+  }
+
+  /** Relies no more on packs that are gone or soon will be: what they held is stored again when it is captured again. */
+  async forget(gone: ReadonlySet<string>): Promise<void> {
+    if (gone.size === 0) return;
+    const isGone = ({ folder, hash }: IndexedPack): boolean => gone.has(packObjectKey(folder, hash));
+    const own = [...this.#unindexed, ...this.blobs.writtenPacks].some(isGone);
+    removePacks(this.#index, gone);
+    this.blobs.forget(isGone);
+    this.#unindexed = this.#unindexed.filter((pack) => !isGone(pack));
+    this.#lossy = true;
+    if (own && this.#indexFiles.length > 0) await this.writeIndex();
   }
 
   /** `previousRoot`: the tree of this component in the newest backup that has it. */
@@ -84,6 +105,7 @@ export class BackupSession {
     let checked = 0;
     for (const pack of this.blobs.writtenPacks) {
       signal?.throwIfAborted();
+      if (this.#checked.has(pack)) continue;
       const key = packObjectKey(pack.folder, pack.hash);
       const reason = await this.#damageOf(key, pack);
       if (reason !== undefined) {
@@ -92,6 +114,7 @@ export class BackupSession {
           hint: 'The disk or the memory of this machine may be failing. No backup was recorded; older backups are untouched.',
         });
       }
+      this.#checked.add(pack);
       checked += pack.size;
       progress(pack.size);
     }
@@ -127,19 +150,21 @@ export class BackupSession {
     }
   }
 
-  /** Names the new packs, and those that this backup may rely on and that no index file names yet. */
+  /**
+   * Names the new packs, and those that this backup may rely on and that no index file names yet, in one file, which
+   * replaces what this session wrote before. A pack of another writer that went meanwhile is left out; whether this backup
+   * needs it is found out before it is confirmed.
+   */
   async writeIndex(): Promise<void> {
-    for (const { folder, hash, size } of this.#unindexed) {
-      const key = packObjectKey(folder, hash);
-      if ((await this.repository.storage.stat(key))?.size === size) continue;
-      throw new BackupError('VERIFICATION_FAILED', `${key} went away while the backup was made`, {
-        hint: 'Another process removed what it had just written. No backup was recorded. Run it again.',
-      });
+    const { storage, indexStore } = this.repository;
+    const present: IndexedPack[] = [];
+    for (const pack of this.#unindexed) {
+      if ((await storage.stat(packObjectKey(pack.folder, pack.hash)))?.size === pack.size) present.push(pack);
     }
-    await this.repository.indexStore.write([...this.#unindexed, ...this.blobs.writtenPacks]);
-    // Without encryption the same blobs make the same pack: a damaged one was replaced by writing it again.
-    const cleared = this.blobs.writtenPacks.map(({ folder, hash }) => packObjectKey(folder, hash));
-    if (this.missing.length > 0) await rememberDamage(this.repository, { damaged: [], cleared });
+    const before = this.#indexFiles;
+    const written = await indexStore.write([...present, ...this.blobs.writtenPacks]);
+    this.#indexFiles = written === undefined ? [] : [written];
+    for (const key of before) if (key !== written) await storage.delete(key);
   }
 }
 
@@ -195,7 +220,10 @@ export class ComponentWriter {
 
   async #isIntact(entry: FileEntry): Promise<boolean> {
     const present = (list: ExtentList): boolean =>
-      list.extents.every((e) => e.blob === undefined || this.#index.has(e.blob));
+      list.extents.every(
+        ({ blob, offset, length }) =>
+          blob === undefined || this.#index.hasRange(blob, offset * list.unit, (offset + length) * list.unit),
+      );
     if (entry.extents !== undefined) return present(entry.extents);
     if (entry.extentRoot === undefined) return true;
     if (!this.#lossy) return this.#index.has(entry.extentRoot);

@@ -76,7 +76,7 @@ export function readHeader(bytes: Buffer, kind: number, keys: Keys, what: string
     (kind === OBJECT.pack ? (header[11] ?? 255) <= 5 : header[11] === 0) &&
     header.readUInt32LE(12) === 0 &&
     header.subarray(16, 32).equals(keys.repositoryId) &&
-    (keys.encrypted || saltIsZero);
+    (keys.encrypted || kind === OBJECT.pack || saltIsZero);
   if (!valid) throw new Damage(`${what} has a header that does not belong here`);
   return { bytes: header, folder: header[11] ?? 0, salt };
 }

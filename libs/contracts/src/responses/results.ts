@@ -182,7 +182,10 @@ export class CleanupResult {
   dryRun!: boolean;
   deleted!: DeletedBackup[];
   kept!: KeptBackup[];
+  /** Bytes of packs fewer than before. */
   freedBytes!: number;
+  /** Bytes of new packs, into which what is needed of removed ones was copied. */
+  rewrittenBytes!: number;
   /** Packs removed. */
   packs!: number;
   /** Why nothing was deleted although something could have been. */
@@ -192,7 +195,10 @@ export class CleanupResult {
 export class DeleteResult {
   name!: string;
   packs!: number;
+  /** Bytes of packs fewer than before. */
   freedBytes!: number;
+  /** Bytes of new packs, into which what is needed of removed ones was copied. */
+  rewrittenBytes!: number;
   /** Why no space was freed. The backup is deleted all the same. */
   blocked?: string;
 }

@@ -4,11 +4,9 @@ import { MemoryStorage, type StorageBackend } from '@foodsave-backup/storage';
 import { SimulatedClock } from '@foodsave-backup/testing';
 import {
   BackupSession,
-  hashOfKey,
-  Marker,
-  missingPacks,
   readContent,
   Repository,
+  secureBackup,
   type ComponentTotals,
   type ComponentWriter,
   type FileEntry,
@@ -144,6 +142,8 @@ export async function backUp(
     components: { main: { type, driver: 'test', status: 'complete', ...totals, capturedAt: at, root, facts: {} } },
   };
   const bytes = await repository.manifests.publish(manifest);
+  const { lost } = await secureBackup(repository, manifest, { relied: session.relied() });
+  if (lost.length > 0) throw new Error(`lost ${lost.join()} before it was confirmed`);
   await repository.manifests.confirm(name, bytes);
   return { manifest, totals, changedPages, missing: session.missing, root };
 }
@@ -200,16 +200,9 @@ function expanded(files: Files): Record<string, Content> {
 export async function settle(repository: Repository): Promise<void> {
   const { unconfirmed, repairable } = await repository.manifests.list();
   for (const { name } of repairable) await repository.manifests.restoreFirst(name);
-  const load = await repository.loadIndex();
-  for (const key of await missingPacks(repository, load.index)) {
-    load.index.removePack(hashOfKey(key) ?? Buffer.alloc(0));
-  }
   for (const manifest of unconfirmed) {
-    const missing: string[] = [];
-    await new Marker(repository, load.index, repository.reader(load).blobs).mark(manifest, (_instance, { path }) =>
-      missing.push(path),
-    );
-    if (missing.length === 0) await repository.manifests.confirm(manifest.name);
+    const { lost } = await secureBackup(repository, manifest);
+    if (lost.length === 0) await repository.manifests.confirm(manifest.name);
     else await repository.manifests.delete(manifest.name);
   }
 }

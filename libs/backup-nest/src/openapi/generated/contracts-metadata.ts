@@ -158,7 +158,12 @@ export function contractsMetadata(): ModelMetadata {
       dryRun: { required: true, type: () => Boolean },
       deleted: { required: true, type: () => [contracts.DeletedBackup] },
       kept: { required: true, type: () => [contracts.KeptBackup] },
-      freedBytes: { required: true, type: () => Number },
+      freedBytes: { required: true, type: () => Number, description: 'Bytes of packs fewer than before.' },
+      rewrittenBytes: {
+        required: true,
+        type: () => Number,
+        description: 'Bytes of new packs, into which what is needed of removed ones was copied.',
+      },
       packs: { required: true, type: () => Number, description: 'Packs removed.' },
       blocked: {
         required: false,
@@ -208,7 +213,12 @@ export function contractsMetadata(): ModelMetadata {
     DeleteResult: {
       name: { required: true, type: () => String },
       packs: { required: true, type: () => Number },
-      freedBytes: { required: true, type: () => Number },
+      freedBytes: { required: true, type: () => Number, description: 'Bytes of packs fewer than before.' },
+      rewrittenBytes: {
+        required: true,
+        type: () => Number,
+        description: 'Bytes of new packs, into which what is needed of removed ones was copied.',
+      },
       blocked: {
         required: false,
         type: () => String,
