@@ -9,6 +9,6 @@ export * from './fs/read.ts';
 export * from './fs/walk.ts';
 export * from './fs/restore.ts';
 export { hashFile } from './fs/write-file.ts';
-export { recoverLiveRestores, recoverStages, type RecoveredStage } from './fs/stage.ts';
+export { fileSwaps, recoverLiveRestores, recoverStages, type RecoveredStage } from './fs/stage-recovery.ts';
 export { setTimes, type MetadataPolicy } from './fs/metadata.ts';
 export { applyDirectories, parentEntries } from './fs/directories.ts';

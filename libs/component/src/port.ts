@@ -44,6 +44,8 @@ export interface Component {
   livePaths(): readonly string[];
   /** Removes what a live restore that was killed left beside the live data. Called while no live restore can run. */
   recover?(): Promise<void>;
+  /** Present when the live sinks are `SwapSink`s: settles their swaps in a process that did not begin them. */
+  readonly swaps?: SwapRecovery;
 }
 
 export interface ProbeResult {
@@ -194,6 +196,57 @@ export interface RestoreSink {
   commit(): Promise<CommitResult>;
   /** Removes what was staged and not committed. Idempotent, always called. */
   close(): Promise<void>;
+}
+
+/**
+ * A live sink whose commit can be taken back and finished, so that several components are replaced as one: the engine prepares
+ * all of them, makes the tickets durable, commits one right after the other, and keeps what they set aside until all have
+ * succeeded. A sink without these methods is committed last, and only the safety backup brings its old data back.
+ */
+export interface SwapSink extends RestoreSink {
+  /** From `prepare()` on the application may have to wait: such sinks are prepared last. */
+  readonly locks: boolean;
+  /**
+   * After the last `write`: all that can fail or take long (checks, locks, a durable list of the moves), so that `commit()` only
+   * moves. Nothing live is touched. What another process needs to settle the swap, or `undefined` when there is nothing to do.
+   */
+  prepare(): Promise<SwapTicket | undefined>;
+  /** After all commits: looks at what is live now. Notes for a person; throws when it is not what was restored. */
+  check(): Promise<string[]>;
+  /** Takes a commit back. `false` when only the safety backup can. Throws when it tried and failed. */
+  revert(): Promise<boolean>;
+  /** The restore is neither finished nor taken back: what was set aside must outlive `close()`. */
+  keep(): void;
+}
+
+/** Names a prepared swap: plain JSON, no secrets, kept in the journal of the restore. */
+export interface SwapTicket {
+  /** The commit cannot be taken back from what is beside the live data. Such swaps are committed first. */
+  readonly inPlace?: boolean;
+  readonly [detail: string]: unknown;
+}
+
+/** How far a commit came before its process died. */
+export interface SwapState {
+  moved: 'nothing' | 'some' | 'all';
+  /** To finish it would overwrite what somebody wrote after the restore had been prepared. */
+  finishLoses: boolean;
+  /** To take it back would overwrite what somebody wrote after the move. */
+  undoLoses: boolean;
+}
+
+/** Settles swaps whose process died. Called while no live restore can run; every call may be repeated. */
+export interface SwapRecovery {
+  /** `committed`: the journal says that this commit had returned. */
+  look(ticket: SwapTicket, committed: boolean): Promise<SwapState>;
+  /** Carries out what is missing of the commit. Throws with the live data as before the call, or wholly replaced. */
+  finish(ticket: SwapTicket): Promise<void>;
+  /** Takes back what was done of it; `false` when only the safety backup can. */
+  undo(ticket: SwapTicket): Promise<boolean>;
+  /** Removes what was staged and set aside. */
+  clean(ticket: SwapTicket): Promise<void>;
+  /** Nobody can tell what is right: keeps what was set aside out of the way of later restores, and says where it is. */
+  keep(ticket: SwapTicket): Promise<string[]>;
 }
 
 export interface CommitResult {

@@ -2,7 +2,9 @@ import { resolve } from 'node:path';
 import {
   ConfigReader,
   defineComponent,
+  fileSwaps,
   openFsRestore,
+  openLiveFsRestore,
   patternFilter,
   TreeWalk,
   type Component,
@@ -62,6 +64,7 @@ export const configDriver = defineComponent<ConfigComponentConfig>({
 
 class ConfigComponent implements Component {
   readonly type = 'config';
+  readonly swaps = fileSwaps;
   readonly instance: string;
   private readonly config: ConfigComponentConfig;
   private readonly context: ComponentContext;
@@ -105,9 +108,9 @@ class ConfigComponent implements Component {
 
   async openRestore(run: RestoreRun): Promise<RestoreSink> {
     const { clock, baseDir } = this.context;
-    const inner = await openFsRestore({ run, clock, baseDir, roots: this.roots, filter: this.filter });
-    if (run.destination.kind === 'target') return new ConfigTargetSink(inner, run);
-    return new ConfigLiveSink(inner, run, baseDir, this.config.secrets);
+    const options = { run, clock, baseDir, roots: this.roots, filter: this.filter };
+    if (run.destination.kind === 'target') return new ConfigTargetSink(await openFsRestore(options), run);
+    return new ConfigLiveSink(await openLiveFsRestore(options), run, baseDir, this.config.secrets);
   }
 
   /** Without `previous`: the files are few and small, and their keys are counted each time. */

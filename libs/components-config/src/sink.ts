@@ -11,6 +11,8 @@ import {
   type RestorePlan,
   type RestoreRun,
   type RestoreSink,
+  type SwapSink,
+  type SwapTicket,
 } from '@foodsave-backup/component';
 import { BackupError, printable } from '@foodsave-backup/kernel';
 import { MAX_REDACTED_FILE, redact, unredact } from './redact.ts';
@@ -66,15 +68,16 @@ export class ConfigTargetSink implements RestoreSink {
 }
 
 /** Restores over the live files: keeps the live values of redacted keys, and never touches the environment. */
-export class ConfigLiveSink implements RestoreSink {
-  private readonly inner: RestoreSink;
+export class ConfigLiveSink implements SwapSink {
+  readonly locks = false;
+  private readonly inner: SwapSink;
   private readonly run: RestoreRun;
   private readonly baseDir: string;
   private readonly secrets: readonly string[];
   private readonly redacted: Map<string, string[]>;
   private readonly notes: string[] = [];
 
-  constructor(inner: RestoreSink, run: RestoreRun, baseDir: string, secrets: readonly string[]) {
+  constructor(inner: SwapSink, run: RestoreRun, baseDir: string, secrets: readonly string[]) {
     this.inner = inner;
     this.run = run;
     this.baseDir = baseDir;
@@ -142,6 +145,22 @@ export class ConfigLiveSink implements RestoreSink {
     } finally {
       await handle.close();
     }
+  }
+
+  prepare(): Promise<SwapTicket | undefined> {
+    return this.inner.prepare();
+  }
+
+  check(): Promise<string[]> {
+    return this.inner.check();
+  }
+
+  revert(): Promise<boolean> {
+    return this.inner.revert();
+  }
+
+  keep(): void {
+    this.inner.keep();
   }
 
   async commit(): Promise<CommitResult> {

@@ -6,14 +6,16 @@ import {
   type RestoreEntry,
   type RestorePlan,
   type RestoreRun,
-  type RestoreSink,
+  type SwapSink,
+  type SwapTicket,
 } from '@foodsave-backup/component';
 import { BackupError, assert, systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
 import { SqliteChild } from './child/client.ts';
 import { checkLive, checkRestored } from './restore-check.ts';
 import { emptyPlan, isWanted } from './restore-plan.ts';
 import type { SqliteSource } from './sqlite-source.ts';
-import { applyMeta, removeDatabase, SIDECARS, stageContent, stagingPath } from './staging.ts';
+import { applyMeta, asidePath, removeDatabase, SIDECARS, stageContent, stagingPath } from './staging.ts';
+import { DatabaseSwaps, toTicket, type DatabaseTicket } from './swaps.ts';
 
 interface Staged {
   path: string;
@@ -21,16 +23,26 @@ interface Staged {
 }
 
 /**
- * Replaces the live database. `write` stages beside it and has SQLite check the staged file; `commit` puts it in place by a
- * rename under SQLite's exclusive lock or, when somebody has the database open, through the backup API (child/replace.ts).
- * A backup of a database with another path goes to the place that is configured now.
+ * Replaces the live database. `write` stages beside it and has SQLite check the staged file; `prepare` takes the locks, and
+ * `commit` puts it in place by a rename under SQLite's exclusive lock or, when somebody has the database open, through the
+ * backup API (child/replace.ts). A backup of a database with another path goes to the place that is configured now.
  */
-export class LiveRestore implements RestoreSink {
+export class LiveRestore implements SwapSink {
+  readonly locks = true;
   private readonly source: SqliteSource;
   private readonly run: RestoreRun;
   private readonly notes: string[] = [];
   private staged: Staged | undefined;
   private plannedUnchanged = false;
+  /**
+   * One for the whole restore: it holds the locks from `prepare()` on, and the connection to a file that was renamed over. It
+   * never has a connection to a file that it reads otherwise.
+   */
+  private started: SqliteChild | undefined;
+  private prepared = false;
+  private ticket: DatabaseTicket | undefined;
+  private committed = false;
+  private kept = false;
 
   constructor(source: SqliteSource, run: RestoreRun) {
     this.source = source;
@@ -73,51 +85,92 @@ export class LiveRestore implements RestoreSink {
     const path = stagingPath(live);
     this.staged = { path, entry };
     await stageContent(entry, path, this.run.signal);
-    await this.withChild(this.run.signal, async (child) => {
-      const found = await child.call('facts', { path, integrity: this.source.settings.integrityCheck });
-      this.notes.push(...checkRestored(found, this.run.facts, 'the staged database'));
-    });
+    const found = await this.child().call('facts', { path, integrity: this.source.settings.integrityCheck });
+    this.notes.push(...checkRestored(found, this.run.facts, 'the staged database'));
     for (const suffix of SIDECARS) await rm(path + suffix, { force: true });
     const owned = await applyMeta(path, entry.meta);
     if (!owned) this.run.warn({ code: 'OWNER_NOT_KEPT', message: 'The owner could not be set', path: entry.path });
   }
 
-  async commit(): Promise<CommitResult> {
+  async prepare(): Promise<SwapTicket | undefined> {
     throwIfCancelled(this.run.signal);
     const { staged } = this;
-    if (staged === undefined) return { files: 0, bytes: 0, notes: [...this.notes] };
+    if (staged === undefined) return undefined;
     const live = await this.livePath();
+    const aside = asidePath(staged.path);
+    const { busyTimeoutMs } = this.source.settings;
     // Not cancelled in the middle: whoever hears that it failed must find the live database untouched.
-    await this.withChild(undefined, async (child) => {
-      const { busyTimeoutMs } = this.source.settings;
-      const { method, notes } = await child.call('replace', { live, staged: staged.path, busyTimeoutMs });
-      this.notes.push(...notes);
-      if (method === 'renamed') await this.checkRenamed(child, live, staged.entry);
-      else await this.checkOverwritten(child, live);
-    });
-    await this.close();
-    return { files: 1, bytes: staged.entry.size, notes: [...this.notes] };
+    const child = this.child();
+    child.shield();
+    this.prepared = true;
+    const prepared = await child.call('prepareReplace', { live, staged: staged.path, aside, busyTimeoutMs });
+    this.ticket = { ...prepared, live, staged: staged.path, aside };
+    return toTicket(this.ticket);
+  }
+
+  async commit(): Promise<CommitResult> {
+    const alone = !this.prepared;
+    if (alone) await this.prepare();
+    const { staged } = this;
+    if (staged === undefined) return { files: 0, bytes: 0, notes: [...this.notes] };
+    this.notes.push(...(await this.child().call('replace', {})).notes);
+    this.committed = true;
+    const result = { files: 1, bytes: staged.entry.size };
+    if (!alone) return { ...result, notes: [...this.notes] };
+    try {
+      return { ...result, notes: [...this.notes, ...(await this.check())] };
+    } catch (error) {
+      await this.revert();
+      throw error;
+    } finally {
+      await this.close();
+    }
+  }
+
+  async check(): Promise<string[]> {
+    const { ticket, staged } = this;
+    if (!this.committed || ticket === undefined || staged === undefined) return [];
+    if (ticket.method === 'overwrite') return this.checkOverwritten(ticket);
+    const { notes } = await this.child().call('lookBack', {});
+    return [...notes, ...(await this.checkRenamed(ticket, staged.entry))];
+  }
+
+  async revert(): Promise<boolean> {
+    if (!this.committed || this.ticket === undefined) return true;
+    // Its connection to the replaced file ends before that becomes the live one again.
+    this.started?.close();
+    return new DatabaseSwaps(this.source).undo(toTicket(this.ticket));
+  }
+
+  keep(): void {
+    this.kept = true;
   }
 
   async close(): Promise<void> {
-    if (this.staged !== undefined) await removeDatabase(this.staged.path);
+    this.started?.close();
+    const { staged, ticket } = this;
     this.staged = undefined;
+    this.ticket = undefined;
+    if (staged === undefined) return;
+    if (this.kept && ticket !== undefined) await new DatabaseSwaps(this.source).keep(toTicket(ticket));
+    await removeDatabase(staged.path);
+    await removeDatabase(asidePath(staged.path));
   }
 
   /** The file that was checked by SQLite while it was staged is in place, unless somebody already writes to it. */
-  private async checkRenamed(child: SqliteChild, live: string, entry: RestoreEntry): Promise<void> {
+  private async checkRenamed({ live }: DatabaseTicket, entry: RestoreEntry): Promise<string[]> {
     const expected = entry.sha256;
-    if (expected === undefined) return;
-    const { sha256 } = await child.call('hash', { path: live });
-    if (sha256 === Buffer.from(expected).toString('hex')) return;
-    this.notes.push('The application began to write to the restored database while it was being checked.');
+    if (expected === undefined) return [];
+    const { sha256 } = await this.child().call('hash', { path: live });
+    if (sha256 === Buffer.from(expected).toString('hex')) return [];
+    return ['The application began to write to the restored database while it was being checked.'];
   }
 
-  private async checkOverwritten(child: SqliteChild, live: string): Promise<void> {
-    const found = await child.call('facts', { path: live, integrity: this.source.settings.integrityCheck });
+  private async checkOverwritten({ live }: DatabaseTicket): Promise<string[]> {
+    const found = await this.child().call('facts', { path: live, integrity: this.source.settings.integrityCheck });
     const notes = checkLive(found, this.run.facts, 'the live database');
     // The staged file said the same already.
-    this.notes.push(...notes.filter((note) => !this.notes.includes(note)));
+    return notes.filter((note) => !this.notes.includes(note));
   }
 
   /** Exact, but only tried where the sizes allow it: a capture of an unchanged database has the same bytes each time. */
@@ -127,11 +180,10 @@ export class LiveRestore implements RestoreSink {
     const { context, settings } = this.source;
     const directory = await mkdtemp(join(context.scratchDir, 'sqlite-'));
     try {
-      return await this.withChild(this.run.signal, async (child) => {
-        const snapshot = join(directory, 'snapshot.db');
-        await child.call('capture', { path: settings.path, snapshot, busyTimeoutMs: settings.busyTimeoutMs });
-        return (await child.call('hash', { path: snapshot })).sha256 === Buffer.from(sha256).toString('hex');
-      });
+      const child = this.child();
+      const snapshot = join(directory, 'snapshot.db');
+      await child.call('capture', { path: settings.path, snapshot, busyTimeoutMs: settings.busyTimeoutMs });
+      return (await child.call('hash', { path: snapshot })).sha256 === Buffer.from(sha256).toString('hex');
     } catch (error) {
       // A live database that cannot be captured is certainly not what the backup holds.
       if (error instanceof BackupError && error.code.startsWith('SOURCE_')) return false;
@@ -147,18 +199,10 @@ export class LiveRestore implements RestoreSink {
     return size !== undefined && this.isUnchanged(entry, size);
   }
 
-  private async withChild<T>(signal: AbortSignal | undefined, use: (child: SqliteChild) => Promise<T>): Promise<T> {
+  private child(): SqliteChild {
     const { context, binding } = this.source;
-    const child = new SqliteChild({
-      binding,
-      scratchDir: context.scratchDir,
-      ...(signal === undefined ? {} : { signal }),
-    });
-    try {
-      return await use(child);
-    } finally {
-      child.close();
-    }
+    this.started ??= new SqliteChild({ binding, scratchDir: context.scratchDir, signal: this.run.signal });
+    return this.started;
   }
 
   private async liveSize(): Promise<number | undefined> {

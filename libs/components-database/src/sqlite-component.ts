@@ -8,6 +8,7 @@ import type {
   ProbeResult,
   RestoreRun,
   RestoreSink,
+  SwapRecovery,
 } from '@foodsave-backup/component';
 import type { BindingChoice } from './child/binding.ts';
 import { SqliteChild } from './child/client.ts';
@@ -17,6 +18,7 @@ import { LiveRestore } from './restore-live.ts';
 import { TargetRestore } from './restore-target.ts';
 import type { SqliteSource } from './sqlite-source.ts';
 import { STAGING_PREFIX } from './staging.ts';
+import { DatabaseSwaps } from './swaps.ts';
 
 const PROBE_WAIT_MS = 250;
 
@@ -24,11 +26,13 @@ const PROBE_WAIT_MS = 250;
 export class SqliteComponent implements Component {
   readonly type = 'database';
   readonly instance: string;
+  readonly swaps: SwapRecovery;
   private readonly source: SqliteSource;
 
   constructor(instance: string, settings: DatabaseSettings, context: ComponentContext, binding: BindingChoice) {
     this.instance = instance;
     this.source = { instance, settings, context, binding };
+    this.swaps = new DatabaseSwaps(this.source);
   }
 
   async probe(): Promise<ProbeResult> {

@@ -2,11 +2,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { chmod, chown, open, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { setTimes, type EntryMeta, type RestoreEntry } from '@foodsave-backup/component';
+import { setTimes, STAGE_PREFIX, type EntryMeta, type RestoreEntry } from '@foodsave-backup/component';
 import { BackupError, printable, throwIfCancelled } from '@foodsave-backup/kernel';
 
-/** How temporary files of a restore begin, so that a later run and a person recognise them. */
-export const STAGING_PREFIX = '.foodsave-backup-restore-';
+/** How temporary files of a restore begin, so that a later run recognises them, and no component of files takes them for its own. */
+export const STAGING_PREFIX = `${STAGE_PREFIX}db-`;
 export const SIDECARS = ['-wal', '-shm', '-journal'] as const;
 /** A database needs no setuid, setgid or sticky bit, whatever a backup says. */
 const MODE_MASK = 0o777;
@@ -56,6 +56,11 @@ async function assertSpace(directory: string, bytes: number): Promise<void> {
     hint: 'Free some space beside the database, or restore into a directory on another disk.',
     details: { needed: bytes, directory },
   });
+}
+
+/** Where the database that is replaced stays until the whole restore has finished. */
+export function asidePath(staged: string): string {
+  return `${staged}-old`;
 }
 
 /** Gives a file the owner, mode and time of the backup. Resolves to false where only the owner could not be set. */

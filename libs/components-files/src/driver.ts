@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import {
   ConfigReader,
   defineComponent,
+  fileSwaps,
   openFsRestore,
   patternFilter,
   TreeWalk,
@@ -61,6 +62,7 @@ export const filesDriver = defineComponent<FilesConfig>({
 
 class FilesComponent implements Component {
   readonly type = 'files';
+  readonly swaps = fileSwaps;
   readonly instance: string;
   private readonly config: FilesConfig;
   private readonly context: ComponentContext;

@@ -69,7 +69,7 @@ describe('restore in place', () => {
     expect(after.delete('data/x.keep') && after.delete('data/new2') && after.delete('data/new2/y.keep')).toBe(true);
     expect(after).toEqual(before);
     expect(Math.abs((await lstat(join(base, 'data/a'))).mtimeMs - 1_700_000_000_123.456)).toBeLessThan(0.002);
-    expect(notes.join(' ')).toMatch(/1 extra directories were kept/);
+    expect(notes.join(' ')).toMatch(/1 extra directory was kept/);
   });
 
   it('changes nothing in a dry run', async () => {

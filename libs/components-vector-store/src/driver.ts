@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import {
   ConfigReader,
   defineComponent,
+  fileSwaps,
   fsPath,
   layoutPath,
   openFsRestore,
@@ -72,6 +73,7 @@ export const vectorStoreDrivers: Readonly<Record<'faiss' | 'directory', Componen
 
 class VectorStoreComponent implements Component {
   readonly type = 'vector_store';
+  readonly swaps = fileSwaps;
   readonly instance: string;
   private readonly driver: 'faiss' | 'directory';
   private readonly config: VectorStoreConfig;

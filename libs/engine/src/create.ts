@@ -11,8 +11,8 @@ import { folderOfType } from '@foodsave-backup/repository';
 import { BackupSession, type Lease, type Repository } from '@foodsave-backup/repository';
 import { captureComponent, CaptureProgress, type CapturedComponent } from './capture.ts';
 import { openComponent, openOrMake, selectComponents, withLease } from './opened.ts';
-import { recoverInterrupted } from './recover.ts';
 import { lostAgain, secure, type Published } from './create-secure.ts';
+import { settleFirst, sweepLeftovers } from './recover.ts';
 import { withScratch } from './scratch.ts';
 import { settleUnconfirmed } from './settle.ts';
 import {
@@ -49,8 +49,9 @@ export async function create(
     conflicts: ['restore-live'],
     ...(besideOwn === undefined ? {} : { besideOwn }),
   };
+  if (besideOwn === undefined) await settleFirst(deps, context, repository);
   return withLease(repository, request, async (lease) => {
-    if (besideOwn === undefined) await recoverInterrupted(deps, context, repository, lease.id);
+    if (besideOwn === undefined) await sweepLeftovers(deps, context);
     await settleUnconfirmed(repository, lease);
     const name = await chooseName(deps, repository, command);
     const manifest = await withScratch(deps, (scratch) =>

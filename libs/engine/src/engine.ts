@@ -6,7 +6,7 @@ import { create } from './create.ts';
 import { health } from './health.ts';
 import { holdBackup, type HoldRequest } from './hold.ts';
 import { EngineKeys } from './keys.ts';
-import { makeRepository, openRepository, withLease } from './opened.ts';
+import { LIVE_LEASE, makeRepository, openRepository, withLease } from './opened.ts';
 import { listBackups, listTree, showBackup, stats } from './queries.ts';
 import { recoverInterrupted } from './recover.ts';
 import { repair } from './repair.ts';
@@ -100,8 +100,9 @@ export class Engine {
       },
     };
     const repository = await openRepository(deps);
-    const request = { purpose: 'restore-live', exclusive: false, conflicts: ['create', 'restore-live'] };
-    await withLease(repository, request, (lease) => recoverInterrupted(deps, context, repository, lease.id));
+    await withLease(repository, LIVE_LEASE, (lease) =>
+      recoverInterrupted({ deps, context, repository, leaseId: lease.id }),
+    );
     return done;
   }
 

@@ -18,7 +18,7 @@ import {
 import { decodeMeta } from './archive-meta.ts';
 import { ArchiveStore } from './archive-store.ts';
 import { openRepository, withLease } from './opened.ts';
-import { recoverInterrupted } from './recover.ts';
+import { settleFirst, sweepLeftovers } from './recover.ts';
 import { withScratch } from './scratch.ts';
 import { lostAgain, secure } from './create-secure.ts';
 import { settleUnconfirmed } from './settle.ts';
@@ -158,8 +158,9 @@ async function store(job: ImportJob, repository: Repository): Promise<Manifest> 
   const { deps, context } = job;
   // It writes packs as a create does, and is kept apart from others as one.
   const request = { purpose: 'create', exclusive: false, conflicts: ['restore-live'] };
+  await settleFirst(deps, context, repository);
   return withLease(repository, request, async (lease) => {
-    await recoverInterrupted(deps, context, repository, lease.id);
+    await sweepLeftovers(deps, context);
     await settleUnconfirmed(repository, lease);
     await assertFree(repository, job.name);
     await assertRoom(job, repository);

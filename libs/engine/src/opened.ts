@@ -84,6 +84,13 @@ export async function openOrMake(deps: EngineDeps, encryption: boolean): Promise
   return { ...(await makeRepository(deps, encryption)), made: true };
 }
 
+/** Of whoever replaces live data, or settles what a replacement has left: beside it nobody captures or replaces any. */
+export const LIVE_LEASE: Omit<LeaseRequest, 'waitMs'> = {
+  purpose: 'restore-live',
+  exclusive: false,
+  conflicts: ['create', 'restore-live'],
+};
+
 /** Runs `work` while holding a lease. A reader goes on without one where there is no room for it: a full disk must not keep a restore from working. */
 export async function withLease<T>(
   repository: Repository,

@@ -6,6 +6,7 @@ import type { ComponentDriver } from '@foodsave-backup/component';
 import { BackupError } from '@foodsave-backup/kernel';
 import { createLocalStorage } from '@foodsave-backup/storage';
 import { describe, expect, it } from 'vitest';
+import { hookedDrivers, type Moment } from './testing/hooked.ts';
 import { changed, stateOf } from './testing/live-state.ts';
 import { expectNoScratch } from './testing/oracle.ts';
 import { keysBelow, ruin } from './testing/storages.ts';
@@ -232,25 +233,30 @@ describe('a restore into the live application', () => {
     expect(await stateOf(world)).toEqual(now);
   });
 
-  it.each([
-    ['files', 'database', 'cancelled'],
-    ['database', 'files', 'succeeded'],
-  ] as const)('that is cancelled after %s and before %s has %s', async (first, second, status) => {
-    const made = await changed([first, second]);
+  it.each<[Moment, 'cancelled' | 'succeeded']>([
+    ['after prepare files', 'cancelled'],
+    ['after prepare database:main', 'cancelled'],
+    ['before commit files', 'succeeded'],
+    ['after commit files', 'succeeded'],
+  ])('that is cancelled %s has %s: once the first move is made it goes on to the end', async (moment, status) => {
+    const made = await changed(['database', 'files']);
     await using world = made.world;
     const { then, now } = made;
+    let cancel: () => void = () => undefined;
+    const drivers = hookedDrivers((at) => {
+      if (at === moment) cancel();
+    });
     const ended = await world.run(live, {
-      during: (run, event) => {
-        if (
-          event.type === 'component.finished' &&
-          event.component.startsWith(first) &&
-          run.view().progress?.phase === 'stage'
-        )
+      engine: world.another({ drivers }),
+      during: (run) => {
+        cancel = () => {
           run.cancel('enough');
+        };
       },
     });
     expect(ended.status).toBe(status);
     expect(await stateOf(world)).toEqual(status === 'cancelled' ? now : then);
+    expect(await world.engine.recover(new AbortController().signal)).toEqual([]);
   });
 
   it('that is cancelled while it stages touches nothing', async () => {

@@ -1,22 +1,16 @@
-import { BackupError, isoTime, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
-import type { CommitResult, RestoreSink } from '@foodsave-backup/component';
+import { BackupError, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import { create } from './create.ts';
-import { openLiveSink, putBack } from './live-sink.ts';
+import { openLiveSink } from './live-sink.ts';
 import { restoreEntries } from './restore-entries.ts';
-import { beginRecord, endRecord } from './restore-record.ts';
+import { ensureRecords } from './restore-record.ts';
+import { swapAll, type Staged } from './restore-swap.ts';
 import { assertSpaceAt } from './scratch.ts';
 import { componentOf, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
 import type { CreateResult, RestoreResult } from './types.ts';
 
-interface Staged {
-  instance: string;
-  sink: RestoreSink;
-}
-
 /**
- * Restores into the live application: plan → safety backup → stage everything → commit. Nothing live is touched before every
- * component is staged and checked; a commit that fails is undone by its sink, and what was committed before it comes back from
- * the safety backup.
+ * Restores into the live application: plan → safety backup → stage everything → swap all components as one. Nothing live is
+ * touched before every component is staged, checked and prepared.
  */
 export async function restoreLive(job: RestoreJob): Promise<void> {
   const { command, result, context } = job;
@@ -40,15 +34,7 @@ export async function restoreLive(job: RestoreJob): Promise<void> {
     }
     assertNothingFailed(result);
     throwIfCancelled(context.signal);
-    await beginRecord(job.deps, {
-      ...(undo === undefined ? {} : { safety: undo }),
-      restored: job.manifest.name,
-      at: isoTime(job.deps.clock),
-      instances: [...job.instances],
-      ...(command.paths === undefined ? {} : { paths: [...command.paths] }),
-    });
-    await commitAll(job, staged);
-    await endRecord(job.deps, 'done');
+    await swapAll(job, staged);
   } finally {
     for (const { sink } of staged) await sink.close();
   }
@@ -73,6 +59,7 @@ async function assertRoom(job: RestoreJob): Promise<void> {
 async function safetyBackup(job: RestoreJob): Promise<string | undefined> {
   const { deps, context, command } = job;
   if (command.withoutSafety === true) return undefined;
+  await ensureRecords(deps);
   try {
     const outcome = await create(
       deps,
@@ -119,68 +106,4 @@ function assertNothingFailed(result: RestoreResult): void {
       details: { failed: result.failed.slice(0, 20) },
     },
   );
-}
-
-async function commitAll(job: RestoreJob, staged: readonly Staged[]): Promise<void> {
-  const { context, result } = job;
-  const done: string[] = [];
-  for (const { instance, sink } of staged) {
-    try {
-      const committed: CommitResult = await sink.commit();
-      result.components[instance] = committed;
-      done.push(instance);
-      context.emit({ type: 'component.finished', component: instance, status: 'complete' });
-    } catch (error) {
-      const cause = toBackupError(error, 'RESTORE_FAILED');
-      if (done.length === 0) {
-        await endRecord(job.deps, 'undone');
-        throw cause;
-      }
-      const { undone, after } = await rollBack(job, done);
-      await endRecord(job.deps, undone ? 'undone' : 'done');
-      throw new BackupError(cause.code, `${instance} could not be restored: ${cause.message}. ${after}`, {
-        hint: cause.hint ?? 'Repair what it names and restore again.',
-        cause: error,
-        details: { ...cause.details, undone },
-      });
-    }
-  }
-}
-
-/** Puts the components that were committed already back to what the safety backup holds. */
-async function rollBack(job: RestoreJob, instances: readonly string[]): Promise<{ undone: boolean; after: string }> {
-  const { undo } = job.result;
-  const names = instances.join(', ');
-  if (undo === undefined)
-    return { undone: false, after: `${names} had been restored already and there is no safety backup` };
-  try {
-    const manifest = await job.repository.manifests.get(undo);
-    const source = job.repository.reader(await job.repository.loadIndex());
-    const { paths: _paths, ...command } = job.command;
-    // Whoever cancels now wants the state before the restore all the more.
-    const context = { ...job.context, signal: new AbortController().signal };
-    const saved = instances.filter((instance) => manifest.components[instance] !== undefined);
-    await putBack({
-      ...job,
-      context,
-      manifest,
-      source,
-      instances: saved,
-      command,
-      result: { ...job.result, failed: [] },
-    });
-    if (saved.length === instances.length)
-      return { undone: true, after: `${names} was put back to its state before the restore` };
-    const fresh = instances.filter((instance) => !saved.includes(instance)).join(', ');
-    return {
-      undone: false,
-      after: `What was there before the restore was put back; ${fresh} did not exist before and is restored`,
-    };
-  } catch (error) {
-    const { message } = toBackupError(error);
-    return {
-      undone: false,
-      after: `${names} had been restored already and could not be put back (${message}): run "undo"`,
-    };
-  }
 }

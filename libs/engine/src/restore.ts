@@ -12,7 +12,7 @@ import type { Manifest } from '@foodsave-backup/repository';
 import { noteDamage } from './damage.ts';
 import { restoreLive } from './restore-live.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
-import { openRepository, selectComponents, withLease } from './opened.ts';
+import { LIVE_LEASE, openRepository, selectComponents, withLease } from './opened.ts';
 import { recoverInterrupted } from './recover.ts';
 import { assertSpaceAt, withScratch } from './scratch.ts';
 import { componentOf, configured, damageList, RestoreProgress, writeEntries, type RestoreJob } from './restore-job.ts';
@@ -21,11 +21,9 @@ import type { EngineDeps, Restore, RestoredComponent, RestoreResult, RunContext,
 export async function restore(deps: EngineDeps, command: Restore, context: RunContext): Promise<RunOutcome> {
   const repository = await openRepository(deps);
   const live = command.target === undefined && command.dryRun !== true;
-  const request = live
-    ? { purpose: 'restore-live', exclusive: false, conflicts: ['create', 'restore-live'] }
-    : { purpose: 'restore', exclusive: false, readOnly: true };
+  const request = live ? LIVE_LEASE : { purpose: 'restore', exclusive: false, readOnly: true };
   return withLease(repository, request, async (lease) => {
-    if (live) await recoverInterrupted(deps, context, repository, lease.id);
+    if (live) await recoverInterrupted({ deps, context, repository, leaseId: lease.id });
     const manifest = await repository.manifests.get(command.name);
     const instances = restorable(manifest, command.components);
     const load = await repository.loadIndex(context.signal);

@@ -1,9 +1,10 @@
+import type { BigIntStats } from 'node:fs';
 import { link, lstat, mkdir, rename, rmdir, unlink } from 'node:fs/promises';
 import { systemErrorCode } from '@foodsave-backup/kernel';
 import { fsPath } from '../names.ts';
 import type { EntryKind, EntryMeta } from '../port.ts';
 import type { Anchor } from './anchor.ts';
-import type { Metadata } from './metadata.ts';
+import { restoredMode, type Metadata } from './metadata.ts';
 import { splitPath } from './target-sink.ts';
 
 /** A place below an anchor: number of the anchor, and the path relative to it. */
@@ -13,15 +14,28 @@ export interface Spot {
 }
 
 /**
- * One step of a commit. Each step can be undone without knowing whether, or how far, it was done:
- * what stood at `live` is kept as `aside` until the whole commit has finished.
+ * Tells a file from any other and from itself after a change: inode, size and time. Absent where nothing was.
+ * A rename keeps it; the ctime, which a hard link changes, is no part of it.
+ */
+export type Print = string;
+
+/**
+ * One step of a commit. Each step can be undone, or done again, without knowing whether or how far it was done:
+ * what stood at `live` is kept as `aside` until the whole restore has finished. `was` is what stood there when the restore
+ * was prepared, `is` what it puts there.
  */
 export type Step =
-  | { step: 'put'; live: Spot; staged: Spot; aside: Spot }
-  | { step: 'remove'; live: Spot; aside: Spot }
+  | { step: 'put'; live: Spot; staged: Spot; aside: Spot; was?: Print; is?: Print }
+  | { step: 'remove'; live: Spot; aside: Spot; was?: Print }
   | { step: 'mkdir'; live: Spot }
   | { step: 'rmdir'; live: Spot; meta: EntryMeta }
   | { step: 'meta'; live: Spot; kind: EntryKind; from: EntryMeta; to: EntryMeta };
+
+export interface StepState {
+  done: boolean;
+  /** Not as the restore found it, or left it: somebody else has been there since. */
+  altered: boolean;
+}
 
 /** Carries steps out and undoes them. Paths are resolved below open anchors, never through a link. */
 export class StepRunner {
@@ -56,8 +70,9 @@ export class StepRunner {
         });
         return;
       case 'rmdir':
+        // EBUSY: something is mounted there, which is not ours to unmount.
         await rmdir(fsPath(live)).catch((error: unknown) => {
-          ignore('ENOENT', 'ENOTEMPTY', 'EEXIST')(error);
+          ignore('ENOENT', 'ENOTEMPTY', 'EEXIST', 'EBUSY')(error);
           if (systemErrorCode(error) !== 'ENOENT') this.kept++;
         });
         return;
@@ -72,12 +87,14 @@ export class StepRunner {
     switch (step.step) {
       case 'put': {
         const aside = fsPath(await this.resolve(step.aside));
+        const staged = await this.resolve(step.staged);
         if (await exists(aside)) {
           await rename(aside, fsPath(live));
           // When both names still were one file, rename() has done nothing and left both.
           await unlink(aside).catch(ignore('ENOENT'));
-        } else if (!(await exists(fsPath(await this.resolve(step.staged))))) {
-          await unlink(fsPath(live)).catch(ignore('ENOENT'));
+        } else if (step.was === undefined && (await printOf(live)) === step.is && !(await exists(fsPath(staged)))) {
+          // Back, not away: a second undo of the same step must find that there is nothing left to do.
+          await rename(fsPath(live), fsPath(staged)).catch(ignore('ENOENT'));
         }
         return;
       }
@@ -96,6 +113,45 @@ export class StepRunner {
       case 'meta':
         await this.metadata.trusting().applyToPath(live, step.kind, step.from).catch(ignore('ENOENT'));
     }
+  }
+
+  /** Does what is missing of a step that may have been done in part, or wholly, before the process died. */
+  async redo(step: Step): Promise<void> {
+    const { done } = await this.look(step);
+    if (!done) await this.do(step);
+  }
+
+  async look(step: Step): Promise<StepState> {
+    const live = await this.resolve(step.live).catch(() => undefined);
+    const stats = live === undefined ? undefined : await lstat(fsPath(live), { bigint: true }).catch(ignore('ENOENT'));
+    const now = stats === undefined ? undefined : printOfStats(stats);
+    switch (step.step) {
+      case 'put': {
+        const staged = await exists(fsPath(await this.resolve(step.staged)));
+        const aside = await exists(fsPath(await this.resolve(step.aside)));
+        // Without hard links the old file is already aside for a moment, and nothing stands in its place.
+        if (staged) return { done: false, altered: now !== step.was && !(now === undefined && aside) };
+        const undone = !aside && now !== step.is && now === step.was;
+        return { done: !undone, altered: !undone && now !== step.is };
+      }
+      case 'remove': {
+        const done = stats === undefined || (await exists(fsPath(await this.resolve(step.aside))));
+        return { done, altered: stats !== undefined && (done || now !== step.was) };
+      }
+      case 'mkdir':
+        return { done: stats?.isDirectory() === true, altered: false };
+      case 'rmdir':
+        return { done: stats === undefined, altered: false };
+      case 'meta':
+        return { done: stats !== undefined && this.has(stats, step), altered: false };
+    }
+  }
+
+  private has(stats: BigIntStats, { kind, to }: Extract<Step, { step: 'meta' }>): boolean {
+    const { policy } = this.metadata;
+    if (!this.metadata.sameTime(to.mtimeNs, stats.mtimeNs)) return false;
+    if (policy.owner && (Number(stats.uid) !== to.uid || Number(stats.gid) !== to.gid)) return false;
+    return kind === 'symlink' || Number(stats.mode & 0o7777n) === restoredMode(kind, to.mode, policy);
   }
 
   /** fsyncs each directory in which a name has changed. */
@@ -125,7 +181,8 @@ async function keepAside(live: string, aside: string): Promise<void> {
     await link(fsPath(live), fsPath(aside));
   } catch (error) {
     const code = systemErrorCode(error);
-    if (code === 'ENOENT') return;
+    // Nothing to keep, or kept already by a process that died before its rename.
+    if (code === 'ENOENT' || code === 'EEXIST') return;
     // No hard links here (FAT, some network file systems, protected_hardlinks): a short moment without the name instead.
     if (code === 'EPERM' || code === 'EOPNOTSUPP' || code === 'ENOSYS' || code === 'EMLINK') {
       if ((await lstat(fsPath(live))).isDirectory()) throw error;
@@ -134,6 +191,16 @@ async function keepAside(live: string, aside: string): Promise<void> {
     }
     throw error;
   }
+}
+
+export function printOfStats({ ino, size, mtimeNs }: Pick<BigIntStats, 'ino' | 'size' | 'mtimeNs'>): Print {
+  return `${ino} ${size} ${mtimeNs}`;
+}
+
+/** `undefined` where nothing is. Never follows a link. */
+export async function printOf(path: string): Promise<Print | undefined> {
+  const stats = await lstat(fsPath(path), { bigint: true }).catch(ignore('ENOENT', 'ENOTDIR'));
+  return stats === undefined ? undefined : printOfStats(stats);
 }
 
 async function exists(path: string | Buffer): Promise<boolean> {
@@ -146,9 +213,10 @@ async function exists(path: string | Buffer): Promise<boolean> {
   }
 }
 
-function ignore(...codes: string[]): (error: unknown) => void {
+function ignore(...codes: string[]): (error: unknown) => undefined {
   return (error) => {
     if (!codes.includes(systemErrorCode(error) ?? '')) throw error;
+    return undefined;
   };
 }
 

@@ -11,14 +11,15 @@ import type {
   RestoreEntry,
   RestorePlan,
   RestoreRun,
-  RestoreSink,
+  SwapSink,
+  SwapTicket,
 } from '../port.ts';
-import type { Spot, Step } from './journal.ts';
+import { printOf, printOfStats, type Spot, type Step } from './journal.ts';
 import { planLive, type Extra } from './live-plan.ts';
 import { Metadata, restoredMode, type MetadataPolicy } from './metadata.ts';
 import type { TreeFilter } from './patterns.ts';
 import { metaOf } from './read.ts';
-import { isHalfUndone, Stages } from './stage.ts';
+import { Stages } from './stage.ts';
 import { isWanted, splitPath } from './target-sink.ts';
 import { outermost } from './walk.ts';
 import { alreadyThere, restoreFailed, writeFileAt, writeLinkAt } from './write-file.ts';
@@ -53,10 +54,12 @@ interface Located {
 }
 
 /**
- * Replaces live files: `write()` stages beside them what differs, `commit()` moves it in place by rename. A failure or a crash
- * in the commit is undone from its journal (see `recoverStages`). Extra files go only when `plan()` listed them.
+ * Replaces live files: `write()` stages beside them what differs, `commit()` moves it in place by rename. A failure in the commit
+ * is undone from its journal, and so is a crash (see `recoverStages`) unless the journal of a whole restore knows better (see
+ * `fileSwaps`). Extra files go only when `plan()` listed them: one that appeared since stays, and keeps its directory.
  */
-export class LiveSink implements RestoreSink {
+export class LiveSink implements SwapSink {
+  readonly locks = false;
   private readonly options: LiveSinkOptions;
   private readonly metadata: Metadata;
   private readonly stages: Stages;
@@ -70,7 +73,9 @@ export class LiveSink implements RestoreSink {
   private bytes = 0;
   private same = 0;
   private droppedModes = 0;
-  private state: 'open' | 'kept' | 'closed' = 'open';
+  private state: 'open' | 'closed' = 'open';
+  private kept = false;
+  private prepared = false;
 
   private constructor(options: LiveSinkOptions, metadata: Metadata, stages: Stages, roots: readonly Root[]) {
     this.options = options;
@@ -207,7 +212,9 @@ export class LiveSink implements RestoreSink {
       this.files++;
       if ((entry.meta.mode & 0o6000) !== 0 && !this.metadata.policy.specialModes) this.droppedModes++;
     }
-    this.steps.push({ step: 'put', live: found.spot, staged, aside: { at: staged.at, path: `${staged.path}.old` } });
+    const is = await printOf(place);
+    const aside = { at: staged.at, path: `${staged.path}.old` };
+    this.steps.push({ step: 'put', live: found.spot, staged, aside, ...(is === undefined ? {} : { is }) });
   }
 
   private differs(entry: RestoreEntry, live: EntryMeta): boolean {
@@ -217,30 +224,77 @@ export class LiveSink implements RestoreSink {
     return entry.kind === 'file' && restoredMode('file', entry.meta.mode, policy) !== live.mode;
   }
 
+  async prepare(): Promise<SwapTicket | undefined> {
+    this.prepared = true;
+    await this.printPuts();
+    const all = [...(await this.removals()), ...this.steps, ...this.directoryMeta.reverse()];
+    if (all.length === 0 || this.options.run.dryRun) return undefined;
+    return { stage: await this.stages.prepare(all, this.metadata) };
+  }
+
   async commit(): Promise<CommitResult> {
-    if (this.options.run.dryRun) return { files: 0, bytes: 0, notes: this.notes };
-    const removals = await this.removals();
-    const metas = this.directoryMeta.reverse();
-    const all = [...removals, ...this.steps, ...metas];
-    if (all.length > 0) {
-      try {
-        const { keptDirectories } = await this.stages.commit(() => all, this.metadata);
-        if (keptDirectories > 0)
-          this.notes.push(`${keptDirectories} extra directories were kept, because excluded files lie in them.`);
-      } catch (error) {
-        if (isHalfUndone(error)) this.state = 'kept';
-        throw commitFailed(error);
+    const alone = !this.prepared;
+    if (alone) await this.prepare();
+    try {
+      await this.stages.commit();
+      if (alone) {
+        await this.stages.sync();
+        await this.stages.done();
       }
+    } catch (error) {
+      throw this.failed(error);
+    }
+    return { files: this.files, bytes: this.bytes, notes: this.finalNotes() };
+  }
+
+  async check(): Promise<string[]> {
+    await this.stages.sync();
+    return [];
+  }
+
+  async revert(): Promise<boolean> {
+    try {
+      await this.stages.undo(undefined);
+      return true;
+    } catch (error) {
+      throw this.failed(error);
+    }
+  }
+
+  keep(): void {
+    this.kept = true;
+  }
+
+  private failed(error: unknown): BackupError {
+    const known = commitFailed(error);
+    // Its undo failed as well: the stage must stay, because it holds what was moved aside.
+    if (known.details?.['stage'] !== undefined) this.kept = true;
+    return known;
+  }
+
+  private finalNotes(): string[] {
+    const notes = [...this.notes];
+    const { keptDirectories } = this.stages;
+    if (keptDirectories > 0) {
+      const what = keptDirectories === 1 ? '1 extra directory was' : `${keptDirectories} extra directories were`;
+      notes.push(`${what} kept: excluded files, files that are newer than the preview, or a mount lie in it.`);
     }
     if (this.same > 0)
-      this.notes.push(
+      notes.push(
         this.same === 1 ? '1 file already was as in the backup.' : `${this.same} files already were as in the backup.`,
       );
-    return {
-      files: this.files,
-      bytes: this.bytes,
-      notes: [...this.notes, ...this.metadata.notes(this.droppedModes)],
-    };
+    return [...notes, ...this.metadata.notes(this.droppedModes)];
+  }
+
+  /** What stands now where something will be put: staging may have taken long, and the application went on. */
+  private async printPuts(): Promise<void> {
+    for (const step of this.steps) {
+      if (step.step !== 'put') continue;
+      const { parent, name } = splitPath(step.live.path);
+      const directory = await this.stages.anchors[step.live.at]?.directory(parent);
+      const was = directory === undefined ? undefined : await printOf(`${directory}/${name}`);
+      if (was !== undefined) step.was = was;
+    }
   }
 
   /** Children before their directories. */
@@ -253,7 +307,7 @@ export class LiveSink implements RestoreSink {
         steps.push({ step: 'rmdir', live: found.spot, meta: metaOf(found.stats, undefined) });
       } else {
         const aside = await this.stages.spot(found.spot.at, splitPath(found.spot.path).parent);
-        steps.push({ step: 'remove', live: found.spot, aside });
+        steps.push({ step: 'remove', live: found.spot, aside, was: printOfStats(found.stats) });
       }
     }
     return steps;
@@ -261,9 +315,8 @@ export class LiveSink implements RestoreSink {
 
   async close(): Promise<void> {
     if (this.state === 'closed') return;
-    const keep = this.state === 'kept';
     this.state = 'closed';
-    await this.stages.close(keep);
+    await this.stages.close(this.kept);
   }
 }
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '@foodsave-backup/kernel';
 import { restoreRun, snapshotTree } from '../conformance/index.ts';
 import { openFsRestore, recoverStages, type EntryMeta, type RestoreEntry, type RestoreSink } from '../index.ts';
-import { StepRunner, stepFromLine, stepToLine, type Step } from './journal.ts';
+import { printOf, StepRunner, stepFromLine, stepToLine, type Step } from './journal.ts';
 import { Anchor } from './anchor.ts';
 import { defaultPolicy, Metadata, utimeSeconds } from './metadata.ts';
 import { loadNative } from './native-load.ts';
@@ -210,12 +210,14 @@ describe('a live restore', () => {
           live: { at: 0, path: 'data/a' },
           staged: { at: 1, path: 'f0' },
           aside: { at: 1, path: 'f0.old' },
+          was: (await printOf(join(base, 'data/a'))) ?? '',
         },
         {
           step: 'put',
           live: { at: 0, path: 'data/l' },
           staged: { at: 1, path: 'f1' },
           aside: { at: 1, path: 'f1.old' },
+          was: (await printOf(join(base, 'data/l'))) ?? '',
         },
         { step: 'mkdir', live: { at: 0, path: 'data/new' } },
         {
@@ -223,6 +225,7 @@ describe('a live restore', () => {
           live: { at: 0, path: 'data/new/f' },
           staged: { at: 1, path: 'f2' },
           aside: { at: 1, path: 'f2.old' },
+          is: (await printOf(join(stage, 'f2'))) ?? '',
         },
         { step: 'meta', live: { at: 0, path: 'data/b' }, kind: 'file', from, to: { ...from, mode: 0o600 } },
       ];

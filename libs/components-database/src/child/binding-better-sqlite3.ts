@@ -4,6 +4,7 @@ import {
   ALL_PAGES,
   BUSY_SLICE_MS,
   SqliteError,
+  type PendingOverwrite,
   type Row,
   type SqliteBinding,
   type SqliteConnection,
@@ -27,7 +28,7 @@ export async function loadBetterSqlite3(): Promise<SqliteBinding> {
     version,
     // Not async functions with a body that throws synchronously: every failure is a rejection.
     open: (file, options) => Promise.resolve().then(() => open(Native, file, options)),
-    overwrite: (live, staged, busyTimeoutMs) => overwrite(Native, live, staged, busyTimeoutMs),
+    beginOverwrite: (live, staged, busyTimeoutMs) => beginOverwrite(Native, live, staged, busyTimeoutMs),
   };
 }
 
@@ -130,20 +131,84 @@ class Pass {
   }
 }
 
-async function overwrite(Native: Constructor, live: string, staged: string, busyTimeoutMs: number): Promise<void> {
+async function beginOverwrite(
+  Native: Constructor,
+  live: string,
+  staged: string,
+  busyTimeoutMs: number,
+): Promise<PendingOverwrite> {
   assertSafeName(live);
+  const schemaVersion = readSchemaVersion(Native, live, busyTimeoutMs);
   const source = openNative(Native, staged, { mode: 'readonly', busyTimeoutMs });
+  // The target's lock is taken by the very first step. better-sqlite3 opens the target without a busy handler.
+  const deadline = systemClock.monotonic() + busyTimeoutMs;
   try {
-    // The target's lock is taken by the very first step. better-sqlite3 opens the target without a busy handler.
-    const deadline = systemClock.monotonic() + busyTimeoutMs;
     for (;;) {
-      const result = await source.backup(live, { progress: () => ALL_PAGES });
-      if (result.totalPages > 0 && result.remainingPages === 0) return;
+      const copy = new HeldCopy(source, live);
+      if (await copy.ready) return { schemaVersion, commit: () => copy.commit(), abandon: () => copy.abandon() };
       if (systemClock.monotonic() >= deadline) throw busy();
       await systemClock.sleep(RETRY_MS);
     }
-  } finally {
+  } catch (error) {
     source.close();
+    throw error;
+  }
+}
+
+function readSchemaVersion(Native: Constructor, live: string, busyTimeoutMs: number): number {
+  const database = openNative(Native, live, { mode: 'readonly', busyTimeoutMs });
+  try {
+    return Number(database.pragma('schema_version', { simple: true }));
+  } finally {
+    database.close();
+  }
+}
+
+/** A copy over a live database that stops before its last page: steps over no pages keep it, and the lock, until it is told to go on. */
+class HeldCopy {
+  /** `false`: the lock could not be had, and nothing has begun. */
+  readonly ready: Promise<boolean>;
+  private readonly source: Database;
+  private readonly copied: Promise<BetterSqlite3.BackupMetadata>;
+  private order: 'wait' | 'commit' | 'abandon' = 'wait';
+
+  constructor(source: Database, live: string) {
+    this.source = source;
+    let isReady: (ready: boolean) => void = () => undefined;
+    const prepared = new Promise<boolean>((resolve) => (isReady = resolve));
+    this.copied = source.backup(live, {
+      progress: ({ remainingPages }) => {
+        if (remainingPages > 1) return remainingPages - 1;
+        isReady(true);
+        return this.next();
+      },
+    });
+    // Called complete although no page was ever counted: the very first lock could not be had.
+    this.ready = Promise.race([prepared, this.copied.then(() => false)]);
+    this.copied.catch(() => undefined);
+  }
+
+  private next(): number {
+    if (this.order === 'abandon') throw new SqliteError('SQLITE_ABORT', 'the backup was abandoned');
+    if (this.order === 'commit') return ALL_PAGES;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    return 0;
+  }
+
+  async commit(): Promise<void> {
+    this.order = 'commit';
+    try {
+      const { totalPages, remainingPages } = await this.copied;
+      if (totalPages === 0 || remainingPages > 0) throw new SqliteError('SQLITE_ERROR', 'the backup did not end');
+    } finally {
+      this.source.close();
+    }
+  }
+
+  async abandon(): Promise<void> {
+    this.order = 'abandon';
+    await this.copied.catch(() => undefined);
+    this.source.close();
   }
 }
 

@@ -4,6 +4,7 @@ import {
   BUSY_SLICE_MS,
   resultName,
   SqliteError,
+  type PendingOverwrite,
   type Row,
   type SqliteBinding,
   type SqliteConnection,
@@ -81,7 +82,7 @@ export async function loadSqlite3(): Promise<SqliteBinding> {
     name: 'sqlite3',
     version: native.VERSION,
     open: (file, options) => open(native, file, options),
-    overwrite: (live, staged, busyTimeoutMs) => overwrite(native, live, staged, busyTimeoutMs),
+    beginOverwrite: (live, staged, busyTimeoutMs) => beginOverwrite(native, live, staged, busyTimeoutMs),
   };
 }
 
@@ -127,19 +128,58 @@ async function open(native: NativeModule, file: string, options: SqliteOpenOptio
   };
 }
 
-async function overwrite(native: NativeModule, live: string, staged: string, busyTimeoutMs: number): Promise<void> {
+async function beginOverwrite(
+  native: NativeModule,
+  live: string,
+  staged: string,
+  busyTimeoutMs: number,
+): Promise<PendingOverwrite> {
   const database = await openNative(native, live, { mode: 'readwrite', busyTimeoutMs: BUSY_SLICE_MS });
-  try {
-    const backup = await begin((done) => database.backup(staged, 'main', 'main', false, done));
-    try {
-      await runSteps(backup, { next: () => ({ pages: ALL_PAGES, pauseMs: 0 }) }, busyTimeoutMs);
-    } finally {
-      await finish(backup);
-    }
-  } finally {
+  let backup: NativeBackup | undefined;
+  const end = async (): Promise<void> => {
+    if (backup !== undefined) await finish(backup);
     await call((done) => {
       database.close(done);
     });
+  };
+  try {
+    const [row] = await allInTime(database, 'PRAGMA schema_version', busyTimeoutMs);
+    const begun = await begin((done) => database.backup(staged, 'main', 'main', false, done));
+    backup = begun;
+    // No pages: the lock, and how many there are.
+    let { done } = await stepInTime(begun, 0, busyTimeoutMs);
+    if (begun.remaining > 1) ({ done } = await stepInTime(begun, begun.remaining - 1, busyTimeoutMs));
+    if (done || begun.failed || begun.remaining !== 1) {
+      throw new SqliteError('SQLITE_ERROR', 'the backup could not be prepared');
+    }
+    return {
+      schemaVersion: Number(row?.['schema_version']),
+      async commit() {
+        try {
+          const last = await stepInTime(begun, ALL_PAGES, busyTimeoutMs);
+          if (!last.done) throw new SqliteError('SQLITE_ERROR', 'the backup did not end');
+        } finally {
+          await end();
+        }
+      },
+      abandon: end,
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+async function allInTime(database: NativeDatabase, sql: string, busyTimeoutMs: number): Promise<Row[]> {
+  const deadline = systemClock.monotonic() + busyTimeoutMs;
+  for (;;) {
+    try {
+      return await call<Row[]>((done) => {
+        database.all(sql, done);
+      });
+    } catch (error) {
+      if (resultName(error) !== 'BUSY' || systemClock.monotonic() >= deadline) throw error;
+    }
   }
 }
 

@@ -53,10 +53,21 @@ export interface SqliteBinding {
   /** Opens an existing file; never creates one. */
   open(file: string, options: SqliteOpenOptions): Promise<SqliteConnection>;
   /**
-   * Replaces the content of the database `live` by that of `staged` with the backup API in one transaction, which open
-   * connections see at their next one. Rejects with SQLITE_BUSY, `live` unchanged, when the lock cannot be had in time.
+   * Begins to replace the content of the database `live` by that of `staged` with the backup API, in one transaction which open
+   * connections see at their next one: copies all pages but the last and keeps the lock for writing. Rejects with SQLITE_BUSY,
+   * `live` unchanged, when the lock cannot be had in time.
    */
-  overwrite(live: string, staged: string, busyTimeoutMs: number): Promise<void>;
+  beginOverwrite(live: string, staged: string, busyTimeoutMs: number): Promise<PendingOverwrite>;
+}
+
+/** A transaction in which all but the last page has been copied. Ends with this process, and with it the lock. */
+export interface PendingOverwrite {
+  /** `PRAGMA schema_version` of the old content; the backup API makes it one more. */
+  readonly schemaVersion: number;
+  /** Copies the last page and commits. Rejects with the old content in place. */
+  commit(): Promise<void>;
+  /** Rolls back. */
+  abandon(): Promise<void>;
 }
 
 export type BindingName = 'sqlite3' | 'better-sqlite3';

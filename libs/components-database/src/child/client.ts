@@ -32,6 +32,7 @@ export class SqliteChild {
   private nextId = 1;
   private ended: BackupError | undefined;
   private complaint = '';
+  private shielded = false;
   /** Called whenever the child fixes the state that a capture will hold. */
   onPinned: (() => void) | undefined;
 
@@ -95,6 +96,13 @@ export class SqliteChild {
     }) as Promise<ChildOperations[K]['response']>;
   }
 
+  /** From here on cancelling no longer ends the child: what it does next must not stop in the middle. */
+  shield(): void {
+    throwIfCancelled(this.signal);
+    this.signal?.removeEventListener('abort', this.onAbort);
+    this.shielded = true;
+  }
+
   /**
    * Ends the child at once. SIGKILL on purpose: closing a database that was replaced would delete files by name that belong
    * to its successor; whatever SQLite leaves unfinished is in private files or rolled back by the next reader.
@@ -123,6 +131,7 @@ export class SqliteChild {
   }
 
   private failure(reason: BackupError): BackupError {
+    if (this.shielded) return reason;
     try {
       throwIfCancelled(this.signal);
       return reason;

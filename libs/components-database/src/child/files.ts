@@ -3,6 +3,7 @@ import { constants, createReadStream, type BigIntStats } from 'node:fs';
 import { chmod, copyFile, open, rm, stat } from 'node:fs/promises';
 import { systemErrorCode, systemClock } from '@foodsave-backup/kernel';
 import { HEADER_BYTES } from '../header.ts';
+import type { Prints } from './protocol.ts';
 
 // Raw reads of a database file. Only this process does them, and only while it has no connection to the file open: closing
 // any descriptor of a file drops all POSIX locks that the same process has on it.
@@ -28,6 +29,25 @@ export async function readHeader(path: string): Promise<Uint8Array> {
   } finally {
     await file.close();
   }
+}
+
+/** Tells a file from any other and from itself after a write; a rename keeps it. */
+export function printOf({ dev, ino, size, mtimeNs }: BigIntStats): string {
+  return `${String(dev)}:${String(ino)} ${String(size)} ${String(mtimeNs)}`;
+}
+
+/** Whether two prints are of one file, whatever was written to it in between. */
+export function isSameFile(a: string | undefined, b: string | undefined): boolean {
+  return a !== undefined && b !== undefined && a.split(' ')[0] === b.split(' ')[0];
+}
+
+export async function printsOf(path: string): Promise<Prints> {
+  const [database, wal, journal] = await Promise.all(['', '-wal', '-journal'].map((s) => statIfThere(path + s)));
+  const logs = [wal, journal].filter((stats) => stats !== undefined && stats.size > 0n);
+  return {
+    ...(database === undefined ? {} : { database: printOf(database) }),
+    ...(logs.length === 0 ? {} : { log: logs.map((stats) => (stats === undefined ? '' : printOf(stats))).join(' ') }),
+  };
 }
 
 export async function hashFile(path: string): Promise<{ sha256: string; bytes: number }> {

@@ -1,12 +1,13 @@
 import { serializeError } from '@foodsave-backup/kernel';
-import type { BindingChoice, SqliteBinding, SqliteConnection } from './binding.ts';
+import type { BindingChoice, SqliteBinding } from './binding.ts';
 import { loadBinding } from './load-binding.ts';
 import { captureDatabase } from './capture.ts';
 import { databaseFacts } from './facts.ts';
-import { hashFile } from './files.ts';
 import { probeDatabase } from './probe.ts';
 import type { ChildMessage, ChildOperations, ChildRequest, OperationName } from './protocol.ts';
-import { replaceDatabase } from './replace.ts';
+import { compareDatabases } from './compare.ts';
+import { hashFile, printsOf } from './files.ts';
+import { Replacer } from './replace.ts';
 
 type Handlers = {
   [K in OperationName]: (request: ChildOperations[K]['request']) => Promise<ChildOperations[K]['response']>;
@@ -17,7 +18,7 @@ function send(message: ChildMessage): void {
 }
 
 function handlers(binding: SqliteBinding): Handlers {
-  const retained: SqliteConnection[] = [];
+  const replacer = new Replacer(binding);
   return {
     probe: (request) => probeDatabase(binding, request),
     capture: (request) =>
@@ -25,7 +26,12 @@ function handlers(binding: SqliteBinding): Handlers {
         send({ type: 'pinned' });
       }),
     facts: (request) => databaseFacts(binding, request),
-    replace: (request) => replaceDatabase(binding, request, retained),
+    prepareReplace: (request) => replacer.prepare(request),
+    replace: () => replacer.replace(),
+    lookBack: () => replacer.lookBack(),
+    retract: (request) => replacer.retract(request),
+    print: (request) => printsOf(request.path),
+    compare: (request) => compareDatabases(binding, request),
     hash: (request) => hashFile(request.path),
   };
 }

@@ -50,10 +50,22 @@ export interface DatabaseFacts {
   corrupt: boolean;
 }
 
-export interface ReplaceResult {
-  method: 'renamed' | 'overwritten';
-  /** What a person must know afterwards. */
-  notes: string[];
+export interface Prints {
+  /** Absent where nothing is. */
+  database?: string;
+  /** What stands in `-wal` and `-journal`; absent where they are missing or empty. */
+  log?: string;
+}
+
+/** How a checked file is going to take the place of the live database. */
+export interface PreparedReplace {
+  method: 'rename' | 'overwrite';
+  /** The live database (and its log, when it is overwritten) as the exclusive lock found it; absent where nothing was. */
+  was?: string;
+  /** The staged file, which keeps this when it is renamed. */
+  is: string;
+  /** Of the old content that is overwritten; the new has one more. */
+  schemaVersion?: number;
 }
 
 /** What the child can do. All paths are absolute. One call runs at a time. */
@@ -66,8 +78,27 @@ export interface ChildOperations {
   capture: { request: { path: string; snapshot: string; busyTimeoutMs: number }; response: CaptureResult };
   /** Looks at a private copy, which stays as it is. */
   facts: { request: { path: string; integrity: IntegrityLevel }; response: DatabaseFacts };
-  /** Puts `staged`, a checked file in the same directory, in the place of the database `live`. */
-  replace: { request: { live: string; staged: string; busyTimeoutMs: number }; response: ReplaceResult };
+  /**
+   * Takes the locks and does all that is long so that `staged`, a checked file in the same directory, can take the place of the
+   * database `live`, which `aside` will keep where it is renamed. The locks end with this process. Live data is not touched.
+   */
+  prepareReplace: {
+    request: { live: string; staged: string; aside: string; busyTimeoutMs: number };
+    response: PreparedReplace;
+  };
+  /** What was prepared last. Throws with the live database as it was. Gives what a person must know afterwards. */
+  replace: { request: Record<string, never>; response: { notes: string[] } };
+  /** After a rename: whether somebody still has the replaced file open. */
+  lookBack: { request: Record<string, never>; response: { notes: string[] } };
+  /** Moves a database that the restore had added out of the way, unless somebody has it open: RESTORE_FAILED. */
+  retract: { request: { live: string; staged: string }; response: Record<string, never> };
+  /** Inode, size and time of a database and its log, without opening them. */
+  print: { request: { path: string }; response: Prints };
+  /** Whether a live database holds what `staged` holds, page by page; `snapshot` is a new file in a private directory. */
+  compare: {
+    request: { live: string; staged: string; snapshot: string; busyTimeoutMs: number };
+    response: { same: boolean; schemaVersion: number };
+  };
   /** SHA-256, hexadecimal, of a file that others may have open. */
   hash: { request: { path: string }; response: { sha256: string; bytes: number } };
 }
