@@ -30,6 +30,8 @@ export class TarGzReader implements ItemReader {
     source.pipe(gunzip);
     const tar = extract();
     const fed = feed(gunzip, tar);
+    // Whoever reads hears of it through the tar; it is awaited below all the same.
+    fed.catch(() => undefined);
     try {
       let end = 0;
       for await (const entry of tar) {
@@ -101,9 +103,13 @@ function itemOf(header: RawHeader, entry: AsyncIterable<unknown>): ArchiveItem {
 
 async function* contentOf(entry: AsyncIterable<unknown>, size: number): AsyncGenerator<Uint8Array> {
   let read = 0;
-  for await (const piece of entry as AsyncIterable<Uint8Array>) {
-    read += piece.length;
-    yield piece;
+  try {
+    for await (const piece of entry as AsyncIterable<Uint8Array>) {
+      read += piece.length;
+      yield piece;
+    }
+  } catch (error) {
+    throw readFailure(error, 'an entry of the TAR.GZ');
   }
   if (read !== size) throw archiveInvalid('an entry of the tar ends before its end');
 }

@@ -191,10 +191,14 @@ function textOf(bytes: Buffer): string {
 async function* contentOf(zip: ZipFile, entry: Entry, header: LocalFileHeader): AsyncGenerator<Uint8Array> {
   let crc = 0;
   let size = 0;
-  for await (const piece of rawContent(zip, entry, header)) {
-    crc = crc32(piece, crc);
-    size += piece.length;
-    yield piece;
+  try {
+    for await (const piece of rawContent(zip, entry, header)) {
+      crc = crc32(piece, crc);
+      size += piece.length;
+      yield piece;
+    }
+  } catch (error) {
+    throw readFailure(error, 'an entry of the ZIP');
   }
   if (size !== entry.uncompressedSize)
     throw archiveInvalid('an entry of the ZIP has another size than its header says');
