@@ -8,6 +8,9 @@ import type { CheckView, Command } from './types.ts';
 
 const KILLS = 20;
 
+/** How many of them hit before the end depends on the machine: it goes on until a quarter did. */
+const more = (done: number, killed: number): boolean => done < KILLS || (killed <= KILLS / 4 && done < 8 * KILLS);
+
 /** Processes to kill, each started while the one before is looked at. */
 class Victims {
   readonly #world: World;
@@ -59,7 +62,7 @@ describe('a process that is killed with SIGKILL', () => {
   it(`in a create, ${KILLS} times: what was acknowledged is there and whole, and the next one needs no help`, async () => {
     const made = new Map<string, Record<string, string>>();
     let killed = 0;
-    for (let i = 0; i < KILLS; i++) {
+    for (let i = 0; more(i, killed); i++) {
       await world.write('data/files/changing.bin', noise(`${i}`, 30_000));
       const name = `b${i}`;
       const end = await victims.kill({ command: 'create', name, trigger: 'manual' }, 'begin', moment(120));
@@ -77,11 +80,13 @@ describe('a process that is killed with SIGKILL', () => {
     await expectWhole(world, made, world.another());
     await expectNoScratch(world);
     expect(await readdir(world.join('backups/locks'))).toEqual([]);
-  });
+  }, 300_000);
 
   it(`in a cleanup, ${KILLS} times: what it keeps is whole, and the next one finishes`, async () => {
     let killed = 0;
-    for (let i = 0; i < KILLS; i++) {
+    let newest = '';
+    for (let i = 0; more(i, killed); i++) {
+      newest = `b${i}y`;
       for (const which of ['x', 'y']) {
         await world.write('data/files/changing.bin', noise(`${i}${which}`, 20_000));
         await world.create(`b${i}${which}`);
@@ -95,16 +100,16 @@ describe('a process that is killed with SIGKILL', () => {
     }
     expect(killed).toBeGreaterThan(KILLS / 4);
     await world.must({ command: 'cleanup' }, world.another());
-    expect(await names()).toEqual([`b${KILLS - 1}y`]);
+    expect(await names()).toEqual([newest]);
     const check = await world.must<CheckView>({ command: 'check', readData: true }, world.another());
     expect(check).toMatchObject({ status: 'ok', backups: 1, unreferencedPacks: 0, unconfirmed: [] });
-  });
+  }, 300_000);
 
   it(`in a delete, ${KILLS} times: the backup is gone or whole, and the others are whole`, async () => {
     await world.create('kept');
     const kept = await liveFiles(world);
     let killed = 0;
-    for (let i = 0; i < KILLS; i++) {
+    for (let i = 0; more(i, killed); i++) {
       await world.write('data/files/only.bin', noise(`${i}`, 20_000));
       const name = `b${i}`;
       await world.create(name);
@@ -130,5 +135,5 @@ describe('a process that is killed with SIGKILL', () => {
       ]),
       world.another(),
     );
-  });
+  }, 300_000);
 });

@@ -43,7 +43,7 @@ async function isThere(repository: Repository, seen: Seen): Promise<boolean> {
 }
 
 /** Remembers the newest backup that is there now. */
-export async function remember(deps: EngineDeps, repository: Repository): Promise<void> {
+async function remember(deps: EngineDeps, repository: Repository): Promise<void> {
   const newest = await newestOf(repository);
   if (newest === undefined) return;
   const { name, id, createdAt } = newest;
