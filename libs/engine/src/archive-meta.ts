@@ -83,7 +83,7 @@ function number(value: JsonValue, max: number): number | undefined {
 }
 
 /** The bytes of `{ "bytes": … }`. */
-export function bytesOf(value: JsonValue): Buffer | undefined {
+function bytesOf(value: JsonValue): Buffer | undefined {
   const text = isJsonObject(value) ? value['bytes'] : undefined;
   return typeof text === 'string' && /^[A-Za-z0-9+/]*={0,2}$/.test(text) ? Buffer.from(text, 'base64') : undefined;
 }

@@ -47,4 +47,4 @@ export async function readCondemnedToRely(repository: Repository): Promise<Conde
 }
 
 /** Purposes of the leases under which packs are deleted. */
-export const PRUNERS = ['cleanup', 'delete'] as const;
+const PRUNERS = ['cleanup', 'delete'] as const;

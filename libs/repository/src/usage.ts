@@ -75,8 +75,3 @@ export class Usage {
 function keyOf(id: Uint8Array): string {
   return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
 }
-
-/** Only blobs that files point into can be needed in part; nodes and page hashes are read as a whole. */
-export function isDivisible(kind: BlobEntry['kind']): boolean {
-  return kind === BLOB_KIND.data || kind === BLOB_KIND.pages;
-}
