@@ -1,4 +1,3 @@
-import { BLOB_KIND, type BlobEntry } from '@foodsave-backup/format';
 
 /** Bytes `[from, to)` of a blob. */
 export interface Range {
