@@ -1,4 +1,3 @@
-
 /** Bytes `[from, to)` of a blob. */
 export interface Range {
   from: number;
