@@ -81,9 +81,3 @@ const CHECKS: Readonly<Partial<Record<string, Check>>> = {
 function number(value: JsonValue, max: number): number | undefined {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max ? value : undefined;
 }
-
-/** The bytes of `{ "bytes": … }`. */
-function bytesOf(value: JsonValue): Buffer | undefined {
-  const text = isJsonObject(value) ? value['bytes'] : undefined;
-  return typeof text === 'string' && /^[A-Za-z0-9+/]*={0,2}$/.test(text) ? Buffer.from(text, 'base64') : undefined;
-}
