@@ -1,4 +1,4 @@
-import { archiveInvalid, isJsonObject, type JsonValue, type RecordMeta } from '@foodsave-backup/archive';
+import { archiveInvalid, type JsonValue, type RecordMeta } from '@foodsave-backup/archive';
 import type { TreeEntry } from '@foodsave-backup/repository';
 import { printable } from '@foodsave-backup/kernel';
 
