@@ -31,8 +31,8 @@ class Writer {
   }
 
   async passes(seq: number): Promise<void> {
-    for (let i = 0; this.last <= seq; i++) {
-      if (i > 600 || this.#child.exitCode !== null) throw new Error('The live writer stands still');
+    while (this.last <= seq) {
+      if (this.#child.exitCode !== null) throw new Error(`The live writer ended with ${this.#child.exitCode}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

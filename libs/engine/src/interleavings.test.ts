@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { newId } from '@foodsave-backup/kernel';
 import { MemoryStorage, type StorageBackend } from '@foodsave-backup/storage';
 import { SimulatedClock, tempDir, type TempDir } from '@foodsave-backup/testing';
@@ -84,6 +86,8 @@ beforeAll(async () => {
 
 /** Plays a scene with these choices; then every backup that counts restores byte for byte, and every byte is sound. */
 async function play(acts: readonly Act[], choose: Choose, told: string): Promise<number[]> {
+  // A storage that was set back: what this machine has seen in another play must not count in this one.
+  await rm(join(temp.path, 'state', 'seen'), { recursive: true, force: true });
   const disk = medium.disk.clone();
   const clock = new SimulatedClock({ start: medium.clock.now(), autoAdvance: true });
   const works = acts.map(

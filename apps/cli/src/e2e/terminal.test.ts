@@ -27,13 +27,15 @@ async function slowWorkspace(): Promise<Workspace> {
 }
 
 describe('signals', () => {
-  it('stops a run at the first, leaving nothing behind that counts; meanwhile the repository is locked', async () => {
+  it('stops a run at the first, leaving nothing behind that counts; meanwhile space is freed, and live data is not touched', async () => {
     await using workspace = await slowWorkspace();
+    await workspace.json(['create', '--name', 'small', '--components', 'config']);
     const child = workspace.start(['create', '--json', '--progress']);
     const ended = finished(child);
     await appears(child, '"current":"data/uploads/huge.bin"');
     child.kill('SIGSTOP');
-    expect(await workspace.json(['cleanup'], 11)).toMatchObject({ error: { code: 'LOCKED' } });
+    expect(await workspace.json(['cleanup'])).toMatchObject({ deleted: [] });
+    expect(await workspace.json(['restore', 'small', '--yes'], 11)).toMatchObject({ error: { code: 'LOCKED' } });
     child.kill('SIGCONT');
     child.kill('SIGINT');
     const { code, stdout, stderr } = await ended;
@@ -41,7 +43,7 @@ describe('signals', () => {
     expect(stderr).toContain('SIGINT: stopping at the next safe place');
     const last = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as unknown;
     expect(last).toMatchObject({ type: 'result', exitCode: 130, error: { code: 'CANCELLED' } });
-    expect((await workspace.json<BackupPage>(['list'])).total).toBe(0);
+    expect((await workspace.json<BackupPage>(['list'])).items.map(({ name }) => name)).toEqual(['small']);
     expect((await workspace.run(['cleanup'])).code).toBe(0);
   });
 

@@ -96,7 +96,7 @@ describe('the page', () => {
       await page.goto('/backup');
       await page.getByRole('button', { name: 'Create Full Backup' }).dblclick();
       const card = page.locator('[data-run][data-status=running]');
-      await card.waitFor({ timeout: 1000 });
+      await card.waitFor({ timeout: RUN_MS });
       expect(await page.getByRole('button', { name: 'Create Full Backup' }).first().isDisabled()).toBe(true);
       await card.getByRole('link', { name: /^Details/ }).click();
       const seen = new Set<string>();

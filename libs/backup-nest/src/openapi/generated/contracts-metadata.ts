@@ -369,6 +369,7 @@ export function contractsMetadata(): ModelMetadata {
           'RESTORE_FAILED',
           'TARGET_INVALID',
           'PATH_NOT_FOUND',
+          'ARCHIVE_INVALID',
           'CONFIRMATION_REQUIRED',
           'NOTHING_TO_UNDO',
           'RETENTION_INVALID',
@@ -518,7 +519,19 @@ export function contractsMetadata(): ModelMetadata {
       command: {
         required: true,
         example: 'create',
-        enum: ['init', 'create', 'restore', 'verify', 'check', 'repair', 'cleanup', 'delete', 'undo'],
+        enum: [
+          'init',
+          'create',
+          'restore',
+          'verify',
+          'check',
+          'repair',
+          'cleanup',
+          'delete',
+          'undo',
+          'export',
+          'import',
+        ],
       },
       status: {
         required: true,
