@@ -59,6 +59,12 @@ describe('a storage that was set back to an older, consistent state', () => {
     expect((await w.another().health()).status).toBe('ok');
   });
 
+  it('is not suspected when this machine deletes its last backup', async () => {
+    await using w = await world();
+    await w.must({ command: 'delete', name: 'first' });
+    expect((await w.another().health()).status).toBe('ok');
+  });
+
   it('is not suspected when another machine made a newer backup and removed the one seen', async () => {
     await using w = await world();
     const elsewhere = w.another({ config: { stateDir: w.join('elsewhere') } });

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BackupError, toBackupError } from '@foodsave-backup/kernel';
 import type { Manifest, Repository } from '@foodsave-backup/repository';
@@ -42,12 +42,15 @@ async function isThere(repository: Repository, seen: Seen): Promise<boolean> {
   }
 }
 
-/** Remembers the newest backup that is there now. */
+/** Remembers the newest backup that is there now; nothing when this machine has deleted the last one. */
 async function remember(deps: EngineDeps, repository: Repository): Promise<void> {
   const newest = await newestOf(repository);
-  if (newest === undefined) return;
-  const { name, id, createdAt } = newest;
   const path = pathOf(deps, repository.info.id);
+  if (newest === undefined) {
+    await rm(path, { force: true });
+    return;
+  }
+  const { name, id, createdAt } = newest;
   await mkdir(join(deps.config.stateDir, 'seen'), { recursive: true, mode: 0o700 });
   // Whole or not at all; after a power cut an older one is as good as none.
   await writeFile(`${path}.tmp`, `${JSON.stringify({ name, id, createdAt }, null, 2)}\n`, { mode: 0o600 });
