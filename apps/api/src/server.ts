@@ -48,6 +48,8 @@ export async function createServer(options: ServerOptions): Promise<NestExpressA
     forceCloseConnections: true,
     abortOnError: false,
   });
+  // An upload may take hours. What an endless one could do is bounded where it is taken; headers keep their own limit.
+  app.getHttpServer().requestTimeout = 0;
   app.disable('x-powered-by');
   app.disable('etag');
   app.use(logRequests(logger), securityHeaders, createGatekeeper(config.server.allowedHosts));

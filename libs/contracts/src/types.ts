@@ -8,6 +8,8 @@ export type {
   CheckRequest,
   CleanupRequest,
   CreateRequest,
+  DownloadRequest,
+  ImportRequest,
   ListRequest,
   RestoreRequest,
   RunListRequest,

@@ -1,5 +1,6 @@
 export { Engine } from './engine.ts';
 export { Run } from './run.ts';
+export { withScratch, type ScratchPlace } from './scratch.ts';
 export { RunManager, type Execute, type SubmitOptions } from './run-manager.ts';
 export { CHECKSUMS_OFF } from './types.ts';
 export type { HoldRequest } from './hold.ts';

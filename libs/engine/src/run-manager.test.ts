@@ -155,3 +155,30 @@ describe('with a real repository', () => {
     await manager.close();
   });
 });
+
+describe('runs beside the queue', () => {
+  const exporting = { command: 'export', name: 'a', format: 'zip', output: { descriptor: 4 } } as const;
+
+  it('start at once, four at most, and end with the manager', async () => {
+    const { manager, started } = gated();
+    manager.submit({ command: 'create', name: 'queued', trigger: 'manual' }, ACTOR);
+    const waiting: Execute = (_run, context) =>
+      new Promise((_resolve, reject) => {
+        context.signal.addEventListener('abort', () => {
+          reject(context.signal.reason as Error);
+        });
+      });
+    const runs = Array.from({ length: 4 }, () => manager.beside(exporting, waiting));
+    await turn();
+    expect(started).toEqual(['queued']);
+    expect(runs.map((run) => run.view().status)).toEqual(Array.from({ length: 4 }, () => 'running'));
+    expect(() => manager.beside(exporting, waiting)).toThrow(expect.objectContaining({ code: 'LOCKED' }));
+    runs[0]?.cancel('the client has gone');
+    await runs[0]?.finished;
+    await turn();
+    expect(manager.beside(exporting, () => Promise.resolve(OK)).view().command).toBe('export');
+    await manager.close();
+    expect(runs.every((run) => run.view().status === 'cancelled')).toBe(true);
+    expect(() => manager.beside(exporting, waiting)).toThrow(expect.objectContaining({ code: 'INTERRUPTED' }));
+  });
+});

@@ -13,6 +13,8 @@ export interface SubmitOptions {
 }
 
 const HISTORY_MAX = 500;
+/** Runs beside the queue at once. */
+const BESIDE_MAX = 4;
 
 /**
  * The queue of a process: one run at a time, in order. A `create` without a name joins a waiting or running one with the same
@@ -24,6 +26,7 @@ export class RunManager {
   readonly #runs = new Map<string, Run>();
   readonly #keys = new Map<string, { run: Run; command: string }>();
   readonly #listeners = new Set<(event: RunEvent) => void>();
+  readonly #beside = new Set<Promise<void>>();
   #tail: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -33,8 +36,7 @@ export class RunManager {
   }
 
   submit(command: Command, options: SubmitOptions): Run {
-    if (this.#closed)
-      throw new BackupError('INTERRUPTED', 'The server is shutting down', { hint: 'Try again when it is back.' });
+    this.#assertOpen();
     const fingerprint = fingerprintOf(command);
     const known = options.idempotencyKey === undefined ? undefined : this.#keys.get(options.idempotencyKey);
     if (known !== undefined) {
@@ -48,6 +50,32 @@ export class RunManager {
     return run;
   }
 
+  /**
+   * Starts a run at once, beside the queue: one that only reads, and that waits for somebody as long as that takes. Throws
+   * LOCKED when there are too many.
+   */
+  beside(command: Command, execute: Execute): Run {
+    this.#assertOpen();
+    if (this.#beside.size >= BESIDE_MAX) {
+      throw new BackupError('LOCKED', `${BESIDE_MAX} downloads are under way already`, {
+        hint: 'Try again when one of them has ended.',
+      });
+    }
+    const run = this.#begin(command);
+    const work = run
+      .execute((context) => execute(run, context))
+      .finally(() => {
+        this.#beside.delete(work);
+      });
+    this.#beside.add(work);
+    return run;
+  }
+
+  #assertOpen(): void {
+    if (!this.#closed) return;
+    throw new BackupError('INTERRUPTED', 'The server is shutting down', { hint: 'Try again when it is back.' });
+  }
+
   #joinable(command: Command, fingerprint: string): Run | undefined {
     if (command.command !== 'create' || command.name !== undefined) return undefined;
     for (const run of this.#runs.values()) {
@@ -57,11 +85,16 @@ export class RunManager {
   }
 
   #enqueue(command: Command): Run {
+    const run = this.#begin(command);
+    const work = this.#tail.then(() => run.execute((context) => this.#execute(run, context)));
+    this.#tail = work;
+    return run;
+  }
+
+  #begin(command: Command): Run {
     const run = new Run(newId(this.#clock), command, this.#clock);
     this.#runs.set(run.id, run);
     this.#forget();
-    const work = this.#tail.then(() => run.execute((context) => this.#execute(run, context)));
-    this.#tail = work;
     void this.#publish(run);
     return run;
   }
@@ -104,7 +137,7 @@ export class RunManager {
   async close(): Promise<void> {
     this.#closed = true;
     for (const run of this.#runs.values()) if (!run.done) run.cancel('the server is shutting down');
-    await this.#tail;
+    await Promise.all([this.#tail, ...this.#beside]);
   }
 }
 

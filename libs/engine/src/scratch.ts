@@ -1,14 +1,19 @@
 import { mkdir, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { BackupError, newId } from '@foodsave-backup/kernel';
+import { BackupError, newId, type Clock } from '@foodsave-backup/kernel';
 import { isAlive, thisProcess, type LeaseOwner } from '@foodsave-backup/repository';
-import type { EngineDeps } from './types.ts';
+
+/** Of an engine, or of a server that takes in files. */
+export interface ScratchPlace {
+  config: { stateDir: string };
+  clock: Clock;
+}
 
 const OWNER = 'owner.json';
 const UNKNOWN_MS = 24 * 3_600_000;
 
 /** A private directory (0700) for one run, removed afterwards whatever happens; what runs that were killed left goes first. */
-export async function withScratch<T>(deps: EngineDeps, work: (directory: string) => Promise<T>): Promise<T> {
+export async function withScratch<T>(deps: ScratchPlace, work: (directory: string) => Promise<T>): Promise<T> {
   const parent = join(deps.config.stateDir, 'scratch');
   await mkdir(parent, { recursive: true, mode: 0o700 });
   await removeAbandoned(deps, parent);
@@ -23,7 +28,7 @@ export async function withScratch<T>(deps: EngineDeps, work: (directory: string)
 }
 
 /** Plain copies of the application's data must not outlive the process that made them. */
-async function removeAbandoned(deps: EngineDeps, parent: string): Promise<void> {
+async function removeAbandoned(deps: ScratchPlace, parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
     const directory = join(parent, name);
     let alive: boolean | undefined;

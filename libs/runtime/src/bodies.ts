@@ -13,6 +13,7 @@ export type SameBodies = [
   Assert<Fits<engine.BackupPage, contracts.BackupPage>>,
   Assert<Fits<engine.TreeListing, contracts.TreeListing>>,
   Assert<Fits<engine.RestoreResult, contracts.RestoreResult>>,
+  Assert<Fits<engine.ImportResult, contracts.ImportResult>>,
   Assert<Fits<engine.VerifyResult, contracts.VerifyResult>>,
   Assert<Fits<engine.CleanupResult, contracts.CleanupResult>>,
   Assert<Fits<engine.DeleteResult, contracts.DeleteResult>>,

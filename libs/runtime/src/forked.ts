@@ -1,5 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { BackupError, deserializeError, type RunEvent } from '@foodsave-backup/kernel';
+import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { BackupError, deserializeError, toBackupError, type RunEvent } from '@foodsave-backup/kernel';
 import type { Command, Execute, Run, RunContext, RunOutcome } from '@foodsave-backup/engine';
 
 /** How the child finds the configuration that its parent uses. */
@@ -20,6 +22,9 @@ export interface ChildMessage {
   event: RunEvent;
 }
 
+/** Where the child of an export finds the pipe for its archive. */
+export const ARCHIVE_DESCRIPTOR = 4;
+
 const CANCEL_GRACE_MS = 15_000;
 
 /**
@@ -30,17 +35,56 @@ export function forkedExecute(source: ConfigSource): Execute {
   return (run, context) => new ForkedRun(source, run, context).finished;
 }
 
+/**
+ * The same for an export to ARCHIVE_DESCRIPTOR, whose archive goes into `out` as fast as that takes it. `out` ends only after
+ * a whole archive; otherwise it is destroyed. Who closes it ends the run.
+ */
+export function forkedExport(source: ConfigSource, out: Writable): Execute {
+  return async (run, context) => {
+    const forked = new ForkedRun(source, run, context, true);
+    const piped = pipeline(forked.archive, out, { end: false }).catch((error: unknown) => {
+      if (!run.done) run.cancel('whoever took the archive has gone');
+      return toBackupError(error, 'IO_ERROR');
+    });
+    // A client that takes nothing would keep the pipe full, and the child from ending.
+    const onAbort = (): void => {
+      out.destroy(toBackupError(context.signal.reason));
+    };
+    context.signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      const outcome = await forked.finished;
+      const failure = await piped;
+      if (failure !== undefined) throw failure;
+      out.end();
+      return outcome;
+    } catch (error) {
+      out.destroy(toBackupError(error));
+      throw error;
+    } finally {
+      context.signal.removeEventListener('abort', onAbort);
+    }
+  };
+}
+
 class ForkedRun {
   readonly finished: Promise<RunOutcome>;
   readonly #child: ChildProcess;
 
-  constructor(source: ConfigSource, run: Run, context: RunContext) {
+  /** `piped`: with a pipe for an archive. */
+  constructor(source: ConfigSource, run: Run, context: RunContext, piped = false) {
     const typescript = import.meta.url.endsWith('.ts');
     const entry = new URL(typescript ? './run-child/main.ts' : './run-child/main.js', import.meta.url);
-    this.#child = fork(entry, { serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.#child = fork(entry, {
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...(piped ? (['pipe'] as const) : [])],
+    });
     this.finished = this.#follow(context);
     const request: ChildRequest = { type: 'run', source, command: run.command };
     this.#child.send(request);
+  }
+
+  get archive(): Readable {
+    return this.#child.stdio[ARCHIVE_DESCRIPTOR] as Readable;
   }
 
   #follow(context: RunContext): Promise<RunOutcome> {

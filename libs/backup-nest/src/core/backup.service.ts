@@ -2,9 +2,10 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { BeforeApplicationShutdown, OnApplicationShutdown, OnModuleDestroy } from '@nestjs/common';
 import { BackupError, deserializeError } from '@foodsave-backup/kernel';
 import type { Command, Run, RunView } from '@foodsave-backup/engine';
-import { RunManager } from '@foodsave-backup/runtime';
-import { BACKUP_ENGINE } from './options.ts';
-import type { EngineQuestions } from './options.ts';
+import type { Writable } from 'node:stream';
+import { forkedExport, RunManager } from '@foodsave-backup/runtime';
+import { BACKUP_ENGINE, BACKUP_OPTIONS } from './options.ts';
+import type { BackupModuleOptions, EngineQuestions } from './options.ts';
 
 export interface SubmitRequest {
   /** Who asked; `api` unless said otherwise. */
@@ -17,9 +18,15 @@ export interface SubmitRequest {
 export class BackupService implements OnModuleDestroy, BeforeApplicationShutdown, OnApplicationShutdown {
   readonly engine: EngineQuestions;
   readonly runs: RunManager;
+  readonly #options: BackupModuleOptions;
   readonly #closing = new AbortController();
 
-  constructor(@Inject(BACKUP_ENGINE) engine: EngineQuestions, runs: RunManager) {
+  constructor(
+    @Inject(BACKUP_ENGINE) engine: EngineQuestions,
+    runs: RunManager,
+    @Inject(BACKUP_OPTIONS) options: BackupModuleOptions,
+  ) {
+    this.#options = options;
     this.engine = engine;
     this.runs = runs;
   }
@@ -32,6 +39,14 @@ export class BackupService implements OnModuleDestroy, BeforeApplicationShutdown
   submit(command: Command, request: SubmitRequest = {}): Run {
     const { actor = 'api', idempotencyKey } = request;
     return this.runs.submit(command, { actor, ...(idempotencyKey === undefined ? {} : { idempotencyKey }) });
+  }
+
+  /**
+   * Starts an export to ARCHIVE_DESCRIPTOR whose archive goes into `out`, beside the queue: it only reads, and waits for
+   * whoever takes it. `out` ends after a whole archive only.
+   */
+  download(command: Command, out: Writable): Run {
+    return this.runs.beside(command, forkedExport(this.#options.source, out));
   }
 
   /**

@@ -22,7 +22,8 @@ function problemOf(error: BackupError, request: HttpRequest): Problem {
 
 export function sendProblem(error: BackupError, request: HttpRequest, response: HttpResponse): void {
   if (response.headersSent) {
-    response.end();
+    // An end would tell the client that it has everything.
+    response.destroy();
     return;
   }
   const problem = problemOf(error, request);

@@ -2,6 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import type { Type } from '@nestjs/common';
 import {
   ApiBody,
+  ApiConsumes,
   ApiExtraModels,
   ApiHeader,
   ApiOperation,
@@ -72,6 +73,32 @@ export function ApiCommand(described: Described & { waits: boolean }): MethodDec
       description: 'The same request sent twice with one key starts one run. 1 to 255 visible ASCII characters.',
       schema: { type: 'string', maxLength: 255, example: '9b2c6f3e-deploy-42' },
     }),
+  );
+}
+
+/** An archive, or a file, as a stream of bytes. */
+export function ApiDownload(summary: string, description: string, request: Type): MethodDecorator {
+  const binary = { schema: { type: 'string', format: 'binary' } } as const;
+  return applyDecorators(
+    ApiOperation({ summary, description }),
+    ApiQuery({ type: request }),
+    ApiResponse({
+      status: 200,
+      description: 'The bytes. A connection that breaks means that they are not whole.',
+      content: { 'application/zip': binary, 'application/gzip': binary, 'application/octet-stream': binary },
+    }),
+    problems(),
+  );
+}
+
+/** A command whose body is an archive. */
+export function ApiUpload(described: Described): MethodDecorator {
+  const binary = { schema: { type: 'string', format: 'binary' } } as const;
+  return applyDecorators(
+    ApiQuestion(described),
+    ApiConsumes('application/zip', 'application/gzip', 'application/octet-stream'),
+    ApiBody({ required: true, description: 'The archive itself', ...binary }),
+    ApiResponse({ status: 202, type: Run, description: '`wait=false`: the run. `Location` is its address.' }),
   );
 }
 

@@ -247,6 +247,54 @@ export class TreeRequest {
   component?: string;
 }
 
+/** `GET /backups/{name}/download`. */
+export class DownloadRequest {
+  /**
+   * `file`: the one file that `path` names, as it is. The archives are not encrypted.
+   * @example 'tar.gz'
+   */
+  @IsIn(['zip', 'tar.gz', 'file'], says('must be zip, tar.gz or file', 'zip'))
+  format: 'zip' | 'tar.gz' | 'file' = 'zip';
+
+  /**
+   * Only these: kinds or instances of components.
+   * @example ['database', 'files:main']
+   */
+  @IsOptional()
+  @ToList()
+  @IsArray(selector)
+  @ArrayNotEmpty(selector)
+  @ArrayMaxSize(100, selector)
+  @Matches(COMPONENT_SELECTOR, { each: true, ...selector })
+  components?: string[];
+
+  /**
+   * Only what lies at or below this path of the backup.
+   * @example 'data/uploads'
+   */
+  @IsOptional()
+  @Matches(LAYOUT_PATH, layoutPath)
+  path?: string;
+}
+
+/** `POST /import`: the archive itself is the body. */
+export class ImportRequest {
+  /** Name of the backup; absent: as the archive calls it. */
+  @IsOptional()
+  @IsBackupName()
+  name?: string;
+
+  /** Check the archive, import nothing. */
+  @ToBoolean()
+  @IsBoolean(flag)
+  dry_run: boolean = false;
+
+  /** `false`: answer 202 as soon as the archive has arrived, with the address of the run. */
+  @ToBoolean()
+  @IsBoolean(flag)
+  wait: boolean = true;
+}
+
 /** `PUT /backups/{name}/hold`. */
 export class HoldRequest {
   /**

@@ -1,3 +1,5 @@
+import { Backup } from './backup.ts';
+
 /** Counts of a restore into the live application. */
 export class RestoreCounts {
   added!: number;
@@ -49,6 +51,34 @@ export class RestoreResult {
   failed!: FailedEntry[];
   /** Name of the safety backup, which `undo` restores. */
   undo?: string;
+}
+
+/** What an archive says of itself. */
+export class ArchiveSummary {
+  /** @example 'pre_deployment_backup' */
+  name!: string;
+  /** ISO 8601 UTC: when the backup was made. */
+  createdAt!: string;
+  /** @example ['database:main', 'files:main'] */
+  components!: string[];
+}
+
+/** What became of an archive, or with `dryRun` would. */
+export class ImportResult {
+  /**
+   * Name that the backup has, or would have.
+   * @example 'pre_deployment_backup'
+   */
+  name!: string;
+  dryRun!: boolean;
+  archive!: ArchiveSummary;
+  checkedFiles!: number;
+  /** Bytes that were read and compared. */
+  checkedBytes!: number;
+  /** Not with `dryRun`. */
+  backup?: Backup;
+  /** What a person should know. */
+  notes!: string[];
 }
 
 export class DamagedEntry {

@@ -21,6 +21,11 @@ export function contractsMetadata(): ModelMetadata {
       backups: { required: true, type: () => [String], description: 'Newest first, at most 100.' },
       backupCount: { required: true, type: () => Number },
     },
+    ArchiveSummary: {
+      name: { required: true, type: () => String, example: 'pre_deployment_backup' },
+      createdAt: { required: true, type: () => String, description: 'ISO 8601 UTC: when the backup was made.' },
+      components: { required: true, type: () => [String], example: ['database:main', 'files:main'] },
+    },
     Backup: {
       name: { required: true, type: () => String, example: 'full_backup_20261123_020000' },
       id: { required: true, type: () => String, example: '01k9z3s5e8m0v6qv7c2d4f8g1h' },
@@ -226,6 +231,29 @@ export function contractsMetadata(): ModelMetadata {
       },
     },
     DeletedBackup: { name: { required: true, type: () => String }, reason: { required: true, type: () => String } },
+    DownloadRequest: {
+      format: {
+        required: false,
+        description: '`file`: the one file that `path` names, as it is. The archives are not encrypted.',
+        example: 'tar.gz',
+        default: 'zip',
+        enum: ['zip', 'tar.gz', 'file'],
+      },
+      components: {
+        required: false,
+        type: () => [String],
+        description: 'Only these: kinds or instances of components.',
+        example: ['database', 'files:main'],
+        minItems: 1,
+        maxItems: 100,
+      },
+      path: {
+        required: false,
+        type: () => String,
+        description: 'Only what lies at or below this path of the backup.',
+        example: 'data/uploads',
+      },
+    },
     ErrorInfo: {
       code: { required: true, type: () => String, description: 'Stable code for programs.', example: 'SOURCE_MISSING' },
       message: { required: true, type: () => String, description: 'What happened.' },
@@ -266,6 +294,39 @@ export function contractsMetadata(): ModelMetadata {
         example: 'before the migration',
         pattern: '^(?=.*\\S)[^\\p{Cc}]{1,500}$',
       },
+    },
+    ImportRequest: {
+      name: {
+        required: false,
+        type: () => String,
+        description: 'Name of the backup; absent: as the archive calls it.',
+      },
+      dry_run: {
+        required: false,
+        type: () => Boolean,
+        description: 'Check the archive, import nothing.',
+        default: false,
+      },
+      wait: {
+        required: false,
+        type: () => Boolean,
+        description: '`false`: answer 202 as soon as the archive has arrived, with the address of the run.',
+        default: true,
+      },
+    },
+    ImportResult: {
+      name: {
+        required: true,
+        type: () => String,
+        description: 'Name that the backup has, or would have.',
+        example: 'pre_deployment_backup',
+      },
+      dryRun: { required: true, type: () => Boolean },
+      archive: { required: true, type: () => contracts.ArchiveSummary },
+      checkedFiles: { required: true, type: () => Number },
+      checkedBytes: { required: true, type: () => Number, description: 'Bytes that were read and compared.' },
+      backup: { required: false, type: () => contracts.Backup, description: 'Not with `dryRun`.' },
+      notes: { required: true, type: () => [String], description: 'What a person should know.' },
     },
     KeptBackup: {
       name: { required: true, type: () => String },
