@@ -14,7 +14,12 @@ export default {
   workspaces: {
     '.': {
       // A plugin is named in a configuration, not imported.
-      entry: ['tools/scripts/*.{mjs,test.ts}', 'acceptance/*.test.ts', 'examples/custom-component/src/*.{mjs,test.ts}'],
+      entry: [
+        'tools/scripts/*.{mjs,test.ts}',
+        'acceptance/*.test.ts',
+        'acceptance/testing/*.ts',
+        'examples/custom-component/src/*.{mjs,test.ts}',
+      ],
       project: [
         'tools/scripts/**/*.{mjs,ts}',
         'acceptance/**/*.ts',

@@ -1,7 +1,6 @@
 import { layoutPath } from '../layout.ts';
 import { compareLayoutPaths, isAtOrBelow } from '../names.ts';
-import type { DumpEntry, RestoreEntry, RestorePlan } from '../port.ts';
-import { sameTime } from './metadata.ts';
+import type { DumpEntry, EntryMeta, RestoreEntry, RestorePlan } from '../port.ts';
 import { isWanted } from './target-sink.ts';
 import { TreeWalk, type WalkOptions } from './walk.ts';
 
@@ -89,7 +88,7 @@ class PlanBuilder implements LivePlan {
   private async same(entry: Omit<RestoreEntry, 'content'>, live: DumpEntry): Promise<boolean> {
     if (entry.kind === 'symlink') return entry.linkTarget === live.linkTarget;
     if (entry.size !== live.size) return false;
-    return sameTime(entry.meta.mtimeNs, live.meta.mtimeNs) || this.options.sameContent(entry);
+    return provenSame(entry.meta, live.meta) || this.options.sameContent(entry);
   }
 
   onlyLive(live: DumpEntry): void {
@@ -105,6 +104,15 @@ class PlanBuilder implements LivePlan {
     list(this.plan.deleted, live.path);
     this.plan.counts.deleted++;
   }
+}
+
+/**
+ * The very file that was captured, untouched since. Size and time alone do not prove it (`cp -p`, `rsync -t`), and what the
+ * preview calls unchanged must be what the restore leaves alone.
+ */
+function provenSame(stored: EntryMeta, live: EntryMeta): boolean {
+  const known = stored.inode !== undefined && stored.ctimeNs !== undefined;
+  return known && stored.inode === live.inode && stored.ctimeNs === live.ctimeNs && stored.mtimeNs === live.mtimeNs;
 }
 
 function list(paths: string[], path: string): void {

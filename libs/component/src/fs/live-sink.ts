@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { dirname, relative, resolve } from 'node:path';
-import { BackupError, newId, printable, throwIfCancelled, type Clock } from '@foodsave-backup/kernel';
+import { BackupError, newId, printable, systemErrorCode, throwIfCancelled, type Clock } from '@foodsave-backup/kernel';
 import { livePath } from '../layout.ts';
 import { assertLayoutPath, fsPath, isAtOrBelow } from '../names.ts';
 import type {
@@ -94,7 +94,7 @@ export class LiveSink implements SwapSink {
   }
 
   async plan(entries: AsyncIterable<Omit<RestoreEntry, 'content'>>): Promise<RestorePlan> {
-    const { run, baseDir, filter, oneFileSystem } = this.options;
+    const { run, clock, baseDir, filter, oneFileSystem } = this.options;
     const present: string[] = [];
     for (const root of this.options.roots) if (await lstat(fsPath(root)).catch(() => undefined)) present.push(root);
     const deletes = run.facts.incomplete !== true;
@@ -106,7 +106,7 @@ export class LiveSink implements SwapSink {
       warn: (warning: ComponentWarning) => {
         run.warn(warning);
       },
-      startedNs: 0n,
+      startedNs: BigInt(Math.trunc(clock.now())) * 1_000_000n,
       oneFileSystem: oneFileSystem ?? false,
       ...(filter ? { filter } : {}),
     };
@@ -332,8 +332,12 @@ async function nearestDirectory(path: string): Promise<string> {
 function commitFailed(error: unknown): BackupError {
   if (error instanceof BackupError) return error;
   const why = error instanceof Error ? error.message : String(error);
+  // What a rename over a mount point gives, and a hard link to one.
+  const mounted = ['EBUSY', 'EXDEV'].includes(systemErrorCode(error) ?? '');
   return new BackupError('RESTORE_FAILED', `The restored files could not be put in place (${printable(why)})`, {
-    hint: 'Everything was put back as it was. Stop the application or correct the permissions, then restore again.',
+    hint: mounted
+      ? 'Everything was put back as it was. A single file is mounted there, as containers do: restore to a directory with --target and copy it by hand.'
+      : 'Everything was put back as it was. Stop the application or correct the permissions, then restore again.',
     cause: error,
   });
 }

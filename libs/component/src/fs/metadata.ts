@@ -30,7 +30,7 @@ export function utimeSeconds(ns: bigint): number {
 }
 
 /** Whether two times are equal as far as `utimes` can tell. */
-export function sameTime(a: bigint, b: bigint): boolean {
+function sameTime(a: bigint, b: bigint): boolean {
   const difference = a > b ? a - b : b - a;
   return difference <= 1_000n;
 }

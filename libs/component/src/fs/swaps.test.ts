@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -143,5 +143,25 @@ describe('a live restore of files', () => {
     expect(await readFile(join(base, 'data/a'), 'utf8')).toBe('of the application too');
     sink.keep();
     await sink.close();
+  });
+
+  it('whose live file has the size and the time of the backup, and another content, is previewed as it will be', async () => {
+    await mkdir(join(base, 'data'));
+    for (const name of ['a', 'b']) await writeFile(join(base, 'data', name), name === 'a' ? 'new' : 'old');
+    const seconds = Number(META.mtimeNs) / 1e9;
+    for (const name of ['a', 'b']) await utimes(join(base, 'data', name), seconds, seconds);
+    const { mtimeNs } = await stat(join(base, 'data/b'), { bigint: true });
+    const entries = ['a', 'b'].map((name) => ({ ...file(`data/${name}`, 'new'), meta: { ...META, mtimeNs } }));
+    const sink = await live();
+    const plan = await sink.plan(
+      (async function* () {
+        for (const entry of entries) yield await Promise.resolve(entry);
+      })(),
+    );
+    expect(plan).toMatchObject({ replaced: ['data/b'], counts: { added: 0, replaced: 1, deleted: 0, unchanged: 1 } });
+    for (const entry of entries) await sink.write(entry);
+    expect(await sink.commit()).toMatchObject({ files: plan.counts.replaced, bytes: plan.bytes });
+    await sink.close();
+    expect(await readFile(join(base, 'data/b'), 'utf8')).toBe('new');
   });
 });
