@@ -60,7 +60,7 @@ function addRepair(program: Command, door: Door): void {
 function addKeys(program: Command, door: Door): void {
   const key = program
     .command('key')
-    .description('list, add, remove or export the keys of the repository')
+    .description('list, add, rotate, remove or export the keys of the repository')
     .addHelpText(
       'after',
       examples('key list', 'key add --label "office safe" --key-file-out ./second.key', 'key export --out ./sheet.txt'),
@@ -81,6 +81,14 @@ function addKeys(program: Command, door: Door): void {
       examples('key add --label "office safe" --key-file-out ./second.key', 'key add --key-file - < passphrase.txt'),
     )
     .action((options: AddKeyOptions) => door(async (app) => (await import('./commands/key.ts')).addKey(app, options)));
+  key
+    .command('rotate')
+    .description('put a new secret into the key file and take the old one away; no data is written anew')
+    .option('--label <text>', 'who keeps it, on one line', 'rotated key')
+    .addHelpText('after', examples('key rotate', 'key rotate --label "after the audit"'))
+    .action((options: { label: string }) =>
+      door(async (app) => (await import('./commands/key.ts')).rotateKey(app, options)),
+    );
   key
     .command('remove')
     .description('remove a key; never the last one')

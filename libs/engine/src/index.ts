@@ -4,7 +4,7 @@ export { withScratch, type ScratchPlace } from './scratch.ts';
 export { RunManager, type Execute, type SubmitOptions } from './run-manager.ts';
 export { CHECKSUMS_OFF } from './types.ts';
 export type { HoldRequest } from './hold.ts';
-export type { EngineKeys, KeyListView, KeySheet, NewKey } from './keys.ts';
+export type { EngineKeys, KeyListView, KeySheet, NewKey, RotatedKey } from './keys.ts';
 export type { UnlockResult } from './unlock.ts';
 export type { LeaseView, StoredKey } from '@foodsave-backup/repository';
 export type * from './types.ts';

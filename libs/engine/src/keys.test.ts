@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { MemoryStorage } from '@foodsave-backup/storage';
 import { describe, expect, it } from 'vitest';
+import { Engine } from './engine.ts';
 import { keysBelow } from './testing/storages.ts';
-import { keysOf, World } from './testing/world.ts';
+import { depsOf, keysOf, World } from './testing/world.ts';
 
 // Generated ones cost least to derive.
 const SECRET = `fsbk1-${'a'.repeat(52)}`;
@@ -34,6 +35,19 @@ describe('keys', () => {
     const last = other.keys.remove(added.id, { confirmed: true });
     await expect(last).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
     expect((await other.list()).total).toBe(1);
+  });
+
+  it('that another process takes away stop opening the repository at once', async () => {
+    const storage = new MemoryStorage();
+    await using world = await World.create({ storage, encryption: true, keys });
+    await world.create('one');
+    await world.engine.keys.add({ label: 'second', secret: given(SECOND) });
+    expect((await world.engine.list()).total).toBe(1);
+    const own = (await world.engine.keys.list()).keys.find(({ opens }) => opens)?.id ?? '';
+    const elsewhere = world.another({ keys: keysOf(SECOND, true) });
+    await elsewhere.keys.remove(own, { confirmed: false });
+    await expect(world.engine.list()).rejects.toMatchObject({ code: 'WRONG_KEY' });
+    expect((await world.run({ command: 'create', trigger: 'manual' })).error?.code).toBe('WRONG_KEY');
   });
 
   it('of two who each remove the other at once, one stays', async () => {
@@ -82,6 +96,11 @@ describe('keys', () => {
       expect(text).toContain(part);
     }
     expect(text.split('\n').every((line) => line.length <= 120)).toBe(true);
+    expect(text).not.toContain('NOT the recover.mjs');
+    const other = Buffer.from('// another reader\n');
+    const recoveryFiles = async () => ({ 'recover.mjs': other });
+    const engine = new Engine({ ...depsOf(world.path, world.kinds, true, { storage, keys }), recoveryFiles });
+    expect((await engine.keys.export()).text).toContain('NOT the recover.mjs of this software');
   });
 });
 

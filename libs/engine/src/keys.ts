@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { BackupError, isoTime } from '@foodsave-backup/kernel';
-import { isAbsent, KeyStore, type Lease, type Repository, type StoredKey } from '@foodsave-backup/repository';
+import { isAbsent, KeyStore, Repository, type Lease, type StoredKey } from '@foodsave-backup/repository';
 import { openRepository, withLease } from './opened.ts';
 import type { EngineDeps } from './types.ts';
 
@@ -25,6 +25,17 @@ export interface KeySheet {
   /** Hexadecimal; absent while the repository has no recover.mjs. */
   recoverSha256?: string;
   text: string;
+}
+
+export interface RotatedKey {
+  /** The key that opens the repository now. */
+  key: StoredKey;
+  /** Ids of the keys that the old secret opened; they are gone. */
+  removed: string[];
+  /** Where the new secret is. */
+  location: string;
+  /** A rotation that was interrupted was brought to its end; no other secret was made. */
+  resumed: boolean;
 }
 
 interface Unlocked {
@@ -66,6 +77,50 @@ export class EngineKeys {
     return removed;
   }
 
+  /**
+   * Puts a new generated secret in the place of the one in use: wraps the master key under it, proves that it opens the
+   * repository and reads its backups, puts it into the key file, and only then takes the old key away. No data is
+   * written anew. Killed anywhere, the key file opens the repository, and the next rotation ends this one.
+   *
+   * Whoever has the old secret and an older copy of `keys/` can still read the repository: the master key stays. Throws
+   * CONFIG_INVALID without encryption, and where the environment names the secret; LOCKED.
+   */
+  async rotate(label: string): Promise<RotatedKey> {
+    KeyStore.assertLabel(label);
+    const { rotation } = this.#deps.keys;
+    return this.#changing(async ({ repository, secret: current }) => {
+      if (rotation === undefined) throw named();
+      const { keyStore } = repository;
+      const retired = await rotation.retired();
+      const resumed = retired !== undefined && retired !== current;
+      const secret = resumed ? current : await rotation.next();
+      const old = resumed ? retired : current;
+      const { key } = await keyStore.ensure(secret, label);
+      await this.#prove(secret, repository);
+      if (!resumed) await rotation.activate();
+      if ((await this.#deps.keys.load())?.secret !== secret) {
+        throw new BackupError('IO_ERROR', `${rotation.location} does not read back as it was written`, {
+          hint: 'Nothing was taken away: the old and the new secret both open the repository.',
+        });
+      }
+      const removed = await keyStore.retire(old, key.id);
+      await rotation.finish();
+      if (this.#deps.opened !== undefined) delete this.#deps.opened.current;
+      return { key: { ...key, opens: true }, removed, location: rotation.location, resumed };
+    });
+  }
+
+  /** Opens the repository with a secret as another process would, and reads its manifests. */
+  async #prove(secret: string, known: Repository): Promise<void> {
+    const opened = await Repository.open(this.#deps.storage, { clock: this.#deps.clock, secret });
+    const names = async ({ manifests }: Repository): Promise<string> =>
+      JSON.stringify((await manifests.list()).manifests.map(({ id }) => id));
+    if ((await names(opened)) === (await names(known))) return;
+    throw new BackupError('IO_ERROR', 'With the new secret the backups do not read as with the old one', {
+      hint: 'Run "check". The old secret still opens the repository.',
+    });
+  }
+
   /** The sheet of the key in use. Throws CONFIG_INVALID without encryption. */
   async export(): Promise<KeySheet> {
     const { repository, secret } = this.#encrypted(await this.#open());
@@ -76,6 +131,11 @@ export class EngineKeys {
       });
     }
     const recoverSha256 = await hashOfRecover(this.#deps);
+    const own = (await this.#deps.recoveryFiles())['recover.mjs'];
+    const foreign =
+      own !== undefined &&
+      recoverSha256 !== undefined &&
+      createHash('sha256').update(own).digest('hex') !== recoverSha256;
     const { config, storage, clock } = this.#deps;
     const facts = {
       repository: repository.info.id,
@@ -85,7 +145,10 @@ export class EngineKeys {
       ...(recoverSha256 === undefined ? {} : { recoverSha256 }),
     };
     const created = repository.info.createdAt;
-    return { ...facts, text: sheetText(facts, { secret, created, label: key.label, printed: isoTime(clock) }) };
+    return {
+      ...facts,
+      text: sheetText(facts, { secret, created, label: key.label, printed: isoTime(clock), foreign }),
+    };
   }
 
   async #open(): Promise<Unlocked | undefined> {
@@ -111,6 +174,12 @@ export class EngineKeys {
   }
 }
 
+function named(): BackupError {
+  return new BackupError('CONFIG_INVALID', 'The secret comes from the environment, which is not ours to change', {
+    hint: 'Run "key add --key-file-out FILE", set BACKUP_ENCRYPTION_KEY_FILE to that file everywhere, then "key remove" the old one.',
+  });
+}
+
 async function hashOfRecover(deps: EngineDeps): Promise<string | undefined> {
   try {
     return createHash('sha256')
@@ -122,9 +191,12 @@ async function hashOfRecover(deps: EngineDeps): Promise<string | undefined> {
   }
 }
 
+const FOREIGN = `
+                 NOT the recover.mjs of this software. The next backup renews it: print the sheet again then.`;
+
 function sheetText(
   facts: Omit<KeySheet, 'text'>,
-  more: { secret: string; created: string; label: string; printed: string },
+  more: { secret: string; created: string; label: string; printed: string; foreign: boolean },
 ): string {
   const { recoverSha256 } = facts;
   return `KEY SHEET - FoodSave Backup
@@ -139,7 +211,7 @@ Location         ${facts.location}
 Repository made  ${more.created}
 Key              ${facts.keyId} (${more.label})
 Sheet made       ${more.printed}
-recover.mjs      ${recoverSha256 === undefined ? 'not in the repository yet: the next backup puts it there' : `SHA-256 ${recoverSha256}`}
+recover.mjs      ${recoverSha256 === undefined ? 'not in the repository yet: the next backup puts it there' : `SHA-256 ${recoverSha256}`}${more.foreign ? FOREIGN : ''}
 
 To restore without this software, with Node.js 22.15 or newer, in a copy of the repository:
   sha256sum recover.mjs                                  (compare with the sum above)

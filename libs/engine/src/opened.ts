@@ -12,7 +12,8 @@ export async function openRepository(deps: EngineDeps): Promise<Repository> {
   // names contradicts it.
   const secret = info.encrypted || key?.named === true ? key?.secret : undefined;
   const known = deps.opened?.current;
-  if (known?.id === info.id && known.secret === secret) return known.repository;
+  const same = known?.id === info.id && known.secret === secret;
+  if (same && (await known.repository.isStillOpen())) return known.repository;
   const repository = await Repository.open(deps.storage, { clock: deps.clock, secret });
   if (deps.opened !== undefined) deps.opened.current = { id: info.id, secret, repository };
   return repository;

@@ -102,6 +102,22 @@ export interface KeyProvider {
   load(): Promise<{ secret: string; named: boolean } | undefined>;
   /** Makes a key file (0600, never replacing one) and tells where it is. */
   create(): Promise<{ secret: string; location: string }>;
+  /** Replaces the generated key file; absent where the environment names the secret, which is not ours to change. */
+  rotation?: KeyRotation;
+}
+
+/** A generated key file on its way to another secret. Each step is durable when it resolves, and may be repeated. */
+export interface KeyRotation {
+  /** Where the key file is. */
+  readonly location: string;
+  /** A new secret, kept beside the key file: the one that waits there since a rotation was interrupted, or a generated one. */
+  next(): Promise<string>;
+  /** Keeps the key file beside itself, and puts the new one in its place, atomically. */
+  activate(): Promise<void>;
+  /** The secret that was kept beside; `undefined` when there is none. */
+  retired(): Promise<string | undefined>;
+  /** Removes the secret that was kept. */
+  finish(): Promise<void>;
 }
 
 export interface EngineDeps {

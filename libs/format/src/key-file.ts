@@ -14,6 +14,11 @@ export function normaliseSecret(text: string): string {
   return text.trim().normalize('NFC');
 }
 
+/** Whether a secret is one that `generateSecret` makes: 256 random bits. */
+export function isGenerated(secret: string): boolean {
+  return GENERATED.test(secret);
+}
+
 /** 256 random bits as `fsbk1-` and 52 characters of base 32 (RFC 4648, lower case). */
 export function generateSecret(): string {
   let bits = 0n;

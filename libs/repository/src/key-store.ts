@@ -55,12 +55,22 @@ export class KeyStore {
 
   /** Wraps the master key under another secret. Throws VALIDATION_FAILED when the secret opens the repository already. */
   async add(secret: string, label: string): Promise<StoredKey> {
-    KeyStore.assertLabel(label);
-    const same = (await this.#find(secret)).find((key) => key.opens);
-    if (same !== undefined) {
+    const { key: same, added } = await this.ensure(secret, label);
+    if (!added) {
       throw new BackupError('VALIDATION_FAILED', `This secret opens the repository already, as key ${same.id}`, {
         hint: 'Give another secret, or leave it out to have one generated.',
       });
+    }
+    return same;
+  }
+
+  /** The key that a secret opens, added when there is none. */
+  async ensure(secret: string, label: string): Promise<{ key: StoredKey; added: boolean }> {
+    KeyStore.assertLabel(label);
+    const same = (await this.#find(secret)).find((key) => key.opens);
+    if (same !== undefined) {
+      const { objects: _objects, ...key } = same;
+      return { key, added: false };
     }
     const info = { id: newId(this.#clock), createdAt: isoTime(this.#clock), label };
     const master = this.#keys.exportMaster();
@@ -72,7 +82,14 @@ export class KeyStore {
         hint: 'Check the device of the repository. The other keys are as they were.',
       });
     }
-    return { ...info, opens: false };
+    return { key: { ...info, opens: false }, added: true };
+  }
+
+  /** Removes every key that a secret opens but `kept`, which the caller has proven to open. Returns their ids. */
+  async retire(secret: string, kept: string): Promise<string[]> {
+    const opened = (await this.#find(secret)).filter(({ opens, id }) => opens && id !== kept);
+    for (const { objects } of opened) for (const object of objects) await this.#storage.delete(object);
+    return opened.map(({ id }) => id);
   }
 
   /**

@@ -45,8 +45,18 @@ export class Repository {
   readonly keyStore: KeyStore;
   readonly indexStore: IndexStore;
 
-  private constructor(storage: StorageBackend, info: RepositoryInfo, keys: RepositoryKeys, clock: Clock) {
+  /** Object key of the key file that the secret opened; `undefined` without encryption and of a new repository. */
+  readonly #openedBy: string | undefined;
+
+  private constructor(
+    storage: StorageBackend,
+    info: RepositoryInfo,
+    keys: RepositoryKeys,
+    clock: Clock,
+    openedBy?: string,
+  ) {
     this.storage = storage;
+    this.#openedBy = openedBy;
     this.info = info;
     this.keys = keys;
     this.clock = clock;
@@ -118,8 +128,8 @@ export class Repository {
         hint: 'Set BACKUP_ENCRYPTION_KEY or BACKUP_ENCRYPTION_KEY_FILE, or put the key file back where the configuration says.',
       });
     }
-    const master = await Repository.#unlock(storage, info, options.secret);
-    return new Repository(storage, info, new RepositoryKeys(id, master), options.clock);
+    const { master, object } = await Repository.#unlock(storage, info, options.secret);
+    return new Repository(storage, info, new RepositoryKeys(id, master), options.clock, object);
   }
 
   /** `repository.json`, from either copy. */
@@ -153,7 +163,11 @@ export class Repository {
     );
   }
 
-  static async #unlock(storage: StorageBackend, info: RepositoryInfo, secret: string): Promise<Buffer> {
+  static async #unlock(
+    storage: StorageBackend,
+    info: RepositoryInfo,
+    secret: string,
+  ): Promise<{ master: Buffer; object: string }> {
     let tried = 0;
     let damaged = 0;
     for await (const object of storage.list('keys/')) {
@@ -161,7 +175,7 @@ export class Repository {
       tried++;
       try {
         const master = await unwrapMasterKey(await storage.get(object.key), secret, info.id);
-        if (master !== undefined) return master;
+        if (master !== undefined) return { master, object: object.key };
       } catch (error) {
         const known = toBackupError(error);
         if (known.code !== 'DATA_DAMAGED') throw known;
@@ -176,6 +190,11 @@ export class Repository {
     throw new BackupError('WRONG_KEY', 'The key does not open this repository', {
       hint: 'Check BACKUP_ENCRYPTION_KEY or the key file. Nothing was changed.',
     });
+  }
+
+  /** Whether the key that opened it is still one of its keys: another process may have taken it away. */
+  async isStillOpen(): Promise<boolean> {
+    return this.#openedBy === undefined || (await this.storage.stat(this.#openedBy)) !== undefined;
   }
 
   /** Writes the recovery files and the copies of repository.json where they are missing or differ. */

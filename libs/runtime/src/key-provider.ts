@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { BackupError, systemErrorCode } from '@foodsave-backup/kernel';
-import { generateSecret, normaliseSecret } from '@foodsave-backup/format';
-import type { KeyProvider } from '@foodsave-backup/engine';
+import { generateSecret, isGenerated, normaliseSecret } from '@foodsave-backup/format';
+import type { KeyProvider, KeyRotation } from '@foodsave-backup/engine';
 import type { ResolvedConfig } from './config/index.ts';
-import { writePrivateFile } from './private-file.ts';
+import { syncDirectory, writePrivateFile } from './private-file.ts';
 
 /** The key from the environment, else from the key file, which is made (0600) when a new repository needs one. */
 export function keyProvider(config: Pick<ResolvedConfig, 'encryptionKey' | 'keyFile'>): KeyProvider {
@@ -14,7 +15,47 @@ export function keyProvider(config: Pick<ResolvedConfig, 'encryptionKey' | 'keyF
       return secret === undefined ? undefined : { secret, named: false };
     },
     create: () => createKeyFile(config.keyFile),
+    ...(config.encryptionKey === undefined ? { rotation: keyFileRotation(config.keyFile) } : {}),
   };
+}
+
+/** Beside the key file lie, while it goes on, the secret to come and then the one that was. */
+function keyFileRotation(path: string): KeyRotation {
+  const next = `${path}.rotation-new`;
+  const old = `${path}.rotation-old`;
+  return {
+    location: path,
+    next: async () =>
+      (await generatedIn(next)) ?? newKeyFile(next, 'Check the directory of the key file. No key was changed.'),
+    activate: async () => {
+      const secret = await readKeyFile(path);
+      const kept = await readKeyFile(old);
+      if (secret === undefined) throw new BackupError('KEY_MISSING', `The key file ${path} has vanished meanwhile`);
+      if (kept === undefined) {
+        await writePrivateFile(old, `${secret}\n`, 'The copy of the key file', 'Both secrets open the repository.');
+      } else if (kept !== secret) {
+        throw new BackupError('IO_ERROR', `${old} is in the way: it holds another secret`, {
+          hint: 'Move it elsewhere, then try again. Both secrets open the repository.',
+        });
+      }
+      await rename(next, path);
+      await syncDirectory(dirname(path));
+    },
+    retired: () => generatedIn(old),
+    finish: async () => {
+      await rm(old, { force: true });
+      await syncDirectory(dirname(path));
+    },
+  };
+}
+
+/** The secret in a file that a rotation made. Throws IO_ERROR when somebody else made it. */
+async function generatedIn(path: string): Promise<string | undefined> {
+  const secret = await readKeyFile(path);
+  if (secret === undefined || isGenerated(secret)) return secret;
+  throw new BackupError('IO_ERROR', `${path} is in the way: it holds no generated secret`, {
+    hint: 'Move it elsewhere, then try again. No key was changed.',
+  });
 }
 
 async function readKeyFile(path: string): Promise<string | undefined> {

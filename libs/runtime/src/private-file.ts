@@ -30,7 +30,12 @@ export async function writePrivateFile(path: string, text: string, what: string,
     const code = systemErrorCode(error) ?? 'unknown reason';
     throw new BackupError('IO_ERROR', `${what} ${path} cannot be made (${code})`, { hint, cause: error });
   }
-  const directory = await open(dirname(path), 'r');
+  await syncDirectory(dirname(path));
+}
+
+/** Makes durable what was made, renamed or removed in a directory. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
   try {
     await directory.sync();
   } finally {

@@ -88,6 +88,24 @@ export function removeKey(app: App, id: string, options: { yes?: boolean }): Pro
   });
 }
 
+export function rotateKey(app: App, options: { label: string }): Promise<ExitCode> {
+  return app.withEngine(async ({ engine }) => {
+    const rotated = await engine.keys.rotate(options.label);
+    const { key, removed, location, resumed } = rotated;
+    const what = resumed ? 'ended the rotation that was interrupted' : 'rotated';
+    return app.out.answer({
+      body: rotated,
+      human: (style) => `${style.green(`✓ ${what}`)}  key ${key.id} (${visible(key.label)}) is in ${visible(location)}`,
+      notes: [
+        'Print the key sheet again ("key export") and destroy the old one: it opens nothing new.',
+        `Whoever has the old secret and an older copy of the repository can still read that copy, and with its keys this repository too.`,
+        `Other machines that use the old secret need the new one now (${removed.length === 0 ? 'no key' : removed.join(', ')} was removed).`,
+      ],
+      exit: ANSWERED,
+    });
+  });
+}
+
 export function exportKey(app: App, options: ExportKeyOptions): Promise<ExitCode> {
   const out = options.out === undefined ? undefined : resolve(app.io.cwd, options.out);
   if (out === undefined && options.stdout !== true) {

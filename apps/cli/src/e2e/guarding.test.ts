@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, stat } from 'node:fs/promises';
-import type { BackupView, KeyListView, StoredKey, UnlockResult } from '@foodsave-backup/engine';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import type { BackupView, KeyListView, RepairResult, StoredKey, UnlockResult } from '@foodsave-backup/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { finished, Workspace } from '../testing/workspace.ts';
 
@@ -114,6 +114,48 @@ describe('keys', () => {
     expect((await workspace.json<Failure>(['key', 'export', '--out', 'sheet.txt'], 1)).error.code).toBe('IO_ERROR');
     const printed = await workspace.run(['key', 'export', '--stdout', '--quiet']);
     expect(printed.stdout).toContain(secret);
+  });
+});
+
+describe('damage', () => {
+  it('is shown with what it costs, repaired, and the repository is whole after the next backup', async () => {
+    await using other = await Workspace.withData(10);
+    await other.json(['create', '--name', 'first']);
+    const [pack = ''] = await readdir(other.path('backups/files'));
+    const path = other.path(`backups/files/${pack}`);
+    const bytes = await readFile(path);
+    bytes[bytes.length >> 1]! ^= 1;
+    await writeFile(path, bytes);
+    const checked = await other.run(['check', '--read-data']);
+    expect(checked.code).toBe(1);
+    expect(checked.stdout).toMatch(/Run "repair packs"/);
+    expect(checked.stdout).toMatch(/Cannot be restored whole: .* in 1 backup \(first\)/);
+    const planned = await other.run(['repair', 'packs', '--dry-run']);
+    expect(planned).toMatchObject({
+      code: 3,
+      stdout: expect.stringContaining('Would move to quarantine (1 object)') as string,
+    });
+    const report = await other.json<RepairResult>(['repair', 'packs'], 3);
+    expect(report.affected.backups).toEqual(['first']);
+    expect(await readdir(other.path('backups/quarantine'))).toHaveLength(1);
+    await other.json(['create', '--name', 'second']);
+    const whole = await other.json<{ status: string }>(['check', '--read-data']);
+    expect(whole.status).toBe('ok');
+    expect((await other.run(['repair', 'index'])).stdout).toContain('Nothing had to be repaired');
+  });
+
+  it('of a secret that got into wrong hands is answered by another secret', async () => {
+    const before = await readFile(workspace.path('state/backup.key'), 'utf8');
+    const rotated = await workspace.run(['key', 'rotate', '--label', 'after the audit']);
+    expect(rotated).toMatchObject({ code: 0, stdout: expect.stringContaining('after the audit') as string });
+    expect(rotated.stderr).toContain('Print the key sheet again');
+    const after = await readFile(workspace.path('state/backup.key'), 'utf8');
+    expect(after).not.toBe(before);
+    expect(rotated.stdout + rotated.stderr).not.toContain(after.trim());
+    await workspace.json(['show', 'first']);
+    const env = { BACKUP_ENCRYPTION_KEY: before.trim() };
+    expect((await workspace.json<Failure>(['list'], 12, { env })).error.code).toBe('WRONG_KEY');
+    expect((await workspace.json<Failure>(['key', 'rotate'], 12, { env })).error.code).toBe('WRONG_KEY');
   });
 });
 
