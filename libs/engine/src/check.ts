@@ -34,7 +34,8 @@ export async function check(
       report.damaged.push({ kind: 'repository', what: 'newest backup', reason: `${gone}.`, remedy });
       report.status = 'damaged';
     }
-    const notes = [...report.notes, ...(command.readData && !checksums ? [CHECKSUMS_OFF] : [])];
+    const notes = [...report.notes, ...(await recoveryNotes(deps))];
+    if (command.readData && !checksums) notes.push(CHECKSUMS_OFF);
     const result: CheckView = { ...report, notes };
     if (result.status === 'ok') return { status: 'succeeded', result };
     const error = new BackupError('DATA_DAMAGED', damageText(report), {
@@ -42,6 +43,18 @@ export async function check(
     });
     return { status: 'failed', result, error: error.toJSON() };
   });
+}
+
+/** No backup depends on them, and each one writes them again: worth a word, no damage. */
+async function recoveryNotes({ storage, recoveryFiles }: EngineDeps): Promise<string[]> {
+  const notes: string[] = [];
+  for (const [name, wanted] of Object.entries(await recoveryFiles())) {
+    const found = await storage.get(name).catch(() => undefined);
+    if (found !== undefined && Buffer.compare(found, wanted) === 0) continue;
+    const what = found === undefined ? 'is missing' : 'is not the one of this software';
+    notes.push(`${name} ${what}: the next backup or "repair index" writes it again.`);
+  }
+  return notes;
 }
 
 function damageText({ damaged, affected }: CheckReport): string {

@@ -68,6 +68,20 @@ describe('damage', () => {
     expect((await world.must<CheckView>({ command: 'check', readData: true })).status).toBe('ok');
   });
 
+  it('of the files for recovery is told, and mended by the next backup', async () => {
+    const storage = new MemoryStorage();
+    await using world = await World.create({ storage });
+    await world.create('one');
+    await flipMiddle(storage, 'RECOVERY.md');
+    const report = await world.must<CheckView>({ command: 'check', readData: true });
+    expect(report).toMatchObject({
+      status: 'ok',
+      notes: [expect.stringContaining('RECOVERY.md is not the one') as string],
+    });
+    await world.create('two');
+    expect((await world.must<CheckView>({ command: 'check', readData: true })).notes).toEqual([]);
+  });
+
   it('is not repaired while somebody else holds the repository', async () => {
     const storage = new MemoryStorage();
     await using world = await World.create({ storage });

@@ -4,6 +4,7 @@ import {
   HEADER_BYTES,
   openFrame,
   packKey,
+  salvageHeader,
   type BlobEntry,
   type RepositoryKeys,
 } from '@foodsave-backup/format';
@@ -177,7 +178,8 @@ export class BlobReader {
         offset: 0,
         length: HEADER_BYTES,
       });
-      key = packKey(this.#keys, header);
+      // Of the header only the salt matters to frames: with any other byte of it damaged, they can still be read.
+      key = packKey(this.#keys, salvageHeader(this.#keys, header) ?? header);
       if (this.#packKeys.size >= KEYS_CACHED) this.#packKeys.clear();
       this.#packKeys.set(name, key);
     }

@@ -5,7 +5,7 @@ import type { BlobIndex } from './blob-index.ts';
 import { knownDamage, rememberDamage } from './known-damage.ts';
 import { hashOfKey } from './layout.ts';
 import { NoteStore } from './notes.ts';
-import { examinePack } from './pack-examination.ts';
+import { examinePack, readableBlobs } from './pack-examination.ts';
 import { loadPresent } from './present.ts';
 import { quarantined } from './quarantine.ts';
 import { Marker, unusedPacks } from './reachable.ts';
@@ -170,7 +170,9 @@ async function checkPacks(
   for (const { key, folder, hash, size } of packs) {
     options.signal?.throwIfAborted();
     const indexed = index.blobsOf(hash);
-    const { reason, gone, blobs } = await examinePack(repository, key, indexed);
+    const examination = await examinePack(repository, key, indexed);
+    const { reason, gone } = examination;
+    const blobs = reason === undefined ? examination.blobs : readableBlobs(examination, indexed);
     done += size;
     options.progress?.(done, total);
     // Cleanup may have removed it meanwhile.

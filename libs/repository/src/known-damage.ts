@@ -2,7 +2,7 @@ import { isoTime } from '@foodsave-backup/kernel';
 import type { BlobIndex } from './blob-index.ts';
 import { hashOfKey } from './layout.ts';
 import type { DamageNote, NoteStore, StoredNote } from './notes.ts';
-import { examinePack } from './pack-examination.ts';
+import { examinePack, readableBlobs } from './pack-examination.ts';
 import type { Repository } from './repository.ts';
 
 interface Known {
@@ -46,7 +46,8 @@ export async function forgetDamage(repository: Repository, index: BlobIndex): Pr
     const hash = hashOfKey(key);
     const pack = hash === undefined ? undefined : [...index.packs()].find((one) => one.hash.equals(hash));
     if (pack === undefined) continue;
-    const { blobs } = await examinePack(repository, key, index.blobsOf(pack.hash));
+    const indexed = index.blobsOf(pack.hash);
+    const blobs = readableBlobs(await examinePack(repository, key, indexed), indexed);
     index.removePack(pack.hash);
     if (blobs.length > 0) index.addPack({ ...pack, blobs });
   }

@@ -64,6 +64,12 @@ export async function examinePack(
   }
 }
 
+/** Of a damaged pack, what readers can use today: only a repair finds what the index does not know. */
+export function readableBlobs({ blobs }: PackExamination, indexed: readonly BlobEntry[]): BlobEntry[] {
+  const known = new Set(indexed.map(({ id }) => id.toString('latin1')));
+  return blobs.filter(({ id }) => known.has(id.toString('latin1')));
+}
+
 /** Throws DATA_DAMAGED at the first thing that is not as it was written. */
 function wholePack(
   keys: RepositoryKeys,
