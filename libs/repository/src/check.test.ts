@@ -1,6 +1,6 @@
 import { MemoryStorage } from '@foodsave-backup/storage';
 import { describe, expect, it } from 'vitest';
-import { checkRepository, confirmDamage, prunePacks, Repository } from './index.ts';
+import { checkRepository, confirmDamage, prunePacks, repairIndex, Repository } from './index.ts';
 import { knownDamage } from './known-damage.ts';
 import {
   backUp,
@@ -91,7 +91,27 @@ describe('check', () => {
     for (const key of files) await storage.delete(key);
     const report = await checkRepository(repository, READ);
     expect(report.damaged.map(({ kind }) => kind)).toEqual(packs.map(() => 'index'));
-    expect(report.affected.backups).toEqual([]);
+    // Readers go where the index sends them, and find out that it is wrong.
+    expect(report.affected.backups).toEqual(['first']);
+    await expect(differences(repository, 'first', FILES)).rejects.toMatchObject({ code: 'DATA_DAMAGED' });
+    await repairIndex(repository, { dryRun: false, recoveryFiles: {} });
+    expect((await checkRepository(repository, READ)).status).toBe('ok');
+  });
+
+  it('takes no pack for damage that another process writes while it reads', async () => {
+    const storage = new MemoryStorage();
+    const repository = await makeRepository({ storage });
+    await backUp(repository, 'first', FILES);
+    const other = new MemoryStorage({ from: storage });
+    await backUp(await open(other), 'second', { other: noise(500, 8) });
+    // After the index was read, and before the packs are listed.
+    const load = repository.indexStore.load.bind(repository.indexStore);
+    repository.indexStore.load = async (signal) => {
+      const loaded = await load(signal);
+      for (const key of await keysOf(other, 'files/', 'meta/')) await storage.put(key, await other.get(key));
+      return loaded;
+    };
+    expect(await checkRepository(repository, READ)).toMatchObject({ status: 'ok', damaged: [] });
   });
 
   it('finds a note that cannot be read, also one that was read before', async () => {

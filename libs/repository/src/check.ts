@@ -3,7 +3,7 @@ import { encodeDirectory, FOLDERS, parseKeyFile, type Folder } from '@foodsave-b
 import { affectedBy, type Affected } from './affected.ts';
 import type { BlobIndex } from './blob-index.ts';
 import { knownDamage, rememberDamage } from './known-damage.ts';
-import { hashOfKey } from './layout.ts';
+import { hashOfKey, packObjectKey } from './layout.ts';
 import { NoteStore } from './notes.ts';
 import { examinePack, readableBlobs } from './pack-examination.ts';
 import { loadPresent } from './present.ts';
@@ -79,12 +79,12 @@ export async function checkRepository(repository: Repository, options: CheckOpti
   }
   const { load, missing } = await loadPresent(repository, signal);
   for (const { key, reason } of load.damaged) damaged.push({ kind: 'index', what: key, reason, remedy: REMEDY.index });
-  const absent = new Set(missing);
-  for (const key of absent) {
-    const reason = 'it is missing or has another size';
-    damaged.push({ kind: 'pack', what: key, reason, remedy: REMEDY.absentPack });
+  const resized = await putBackResized(repository, load.index, missing);
+  for (const key of missing) {
+    if (resized.has(key)) continue;
+    damaged.push({ kind: 'pack', what: key, reason: 'it is missing', remedy: REMEDY.absentPack });
   }
-  const packs = await checkPacks(repository, load.index, options, { known, absent, damaged });
+  const packs = await checkPacks(repository, load.index, options, { known: new Set([...known, ...resized]), damaged });
   const { blobs } = repository.reader(load);
   const marker = new Marker(repository, load.index, blobs);
   const affected = await affectedBy(marker, listing.manifests, signal);
@@ -138,9 +138,27 @@ async function checkNotes({ storage, keys, clock }: Repository, damaged: Damage[
   return knownDamage(store);
 }
 
+/** A pack of another size than the index says may still hold something: the index has it again, and it is read in any case. */
+async function putBackResized(
+  repository: Repository,
+  index: BlobIndex,
+  missing: readonly string[],
+): Promise<Set<string>> {
+  const resized = new Set<string>();
+  if (missing.length === 0) return resized;
+  const { index: all } = await repository.loadIndex();
+  for (const pack of all.packs()) {
+    const key = packObjectKey(pack.folder, pack.hash);
+    if (!missing.includes(key) || (await repository.storage.stat(key)) === undefined) continue;
+    resized.add(key);
+    index.addPack({ ...pack, blobs: [...all.blobsOf(pack.hash)] });
+  }
+  return resized;
+}
+
 interface Finding {
+  /** Object keys of packs that are read in any case. */
   known: ReadonlySet<string>;
-  absent: ReadonlySet<string>;
   damaged: Damage[];
 }
 
@@ -149,7 +167,7 @@ async function checkPacks(
   repository: Repository,
   index: BlobIndex,
   options: CheckOptions,
-  { known, absent, damaged }: Finding,
+  { known, damaged }: Finding,
 ): Promise<{ checkedBytes: number; notes: string[] }> {
   const packs: { key: string; folder: Folder; hash: Buffer; size: number }[] = [];
   const present = new Set<string>();
@@ -172,16 +190,18 @@ async function checkPacks(
     const indexed = index.blobsOf(hash);
     const examination = await examinePack(repository, key, indexed);
     const { reason, gone } = examination;
-    const blobs = reason === undefined ? examination.blobs : readableBlobs(examination, indexed);
+    const blobs = readableBlobs(examination, indexed);
     done += size;
     options.progress?.(done, total);
     // Cleanup may have removed it meanwhile.
     if (gone) continue;
     (reason === undefined ? cleared : found).push(key);
     if (reason !== undefined) {
-      if (!absent.has(key)) damaged.push({ kind: 'pack', what: key, reason, remedy: REMEDY.damagedPack });
-    } else if (encodeDirectory(indexed).equals(encodeDirectory(blobs))) continue;
-    else {
+      damaged.push({ kind: 'pack', what: key, reason, remedy: REMEDY.damagedPack });
+    } else if (!index.hasPack(hash) || encodeDirectory(indexed).equals(encodeDirectory(examination.blobs))) {
+      // As it should be, or written since the index was read.
+      continue;
+    } else {
       const text = 'the index describes it otherwise than it does itself';
       damaged.push({ kind: 'index', what: key, reason: text, remedy: REMEDY.index });
     }

@@ -2,6 +2,7 @@ import { BackupError, toBackupError } from '@foodsave-backup/kernel';
 import {
   blobId,
   BLOB_KIND,
+  encodeDirectory,
   FOOTER_BYTES,
   HEADER_BYTES,
   openDirectory,
@@ -64,10 +65,10 @@ export async function examinePack(
   }
 }
 
-/** Of a damaged pack, what readers can use today: only a repair finds what the index does not know. */
+/** What readers can use today: whole, and where the index says. The rest is found by a repair only. */
 export function readableBlobs({ blobs }: PackExamination, indexed: readonly BlobEntry[]): BlobEntry[] {
-  const known = new Set(indexed.map(({ id }) => id.toString('latin1')));
-  return blobs.filter(({ id }) => known.has(id.toString('latin1')));
+  const whole = new Set(blobs.map((blob) => encodeDirectory([blob]).toString('latin1')));
+  return indexed.filter((blob) => whole.has(encodeDirectory([blob]).toString('latin1')));
 }
 
 /** Throws DATA_DAMAGED at the first thing that is not as it was written. */

@@ -4,10 +4,17 @@ import { BlobIndex } from './blob-index.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { judgeIndexFiles, packFiles, writeIndexAnew } from './index-truth.ts';
 import { rememberDamage } from './known-damage.ts';
-import { packObjectKey } from './layout.ts';
+import { hashOfKey, packObjectKey } from './layout.ts';
 import { examinePack, openBlob } from './pack-examination.ts';
 import { quarantine, quarantineKey } from './quarantine.ts';
-import { affectedWith, mendTwins, type RepairAction, type RepairOptions, type RepairReport } from './repair.ts';
+import {
+  affectedWith,
+  mendTwins,
+  unnamedPacks,
+  type RepairAction,
+  type RepairOptions,
+  type RepairReport,
+} from './repair.ts';
 import type { Repository } from './repository.ts';
 
 interface DamagedPack {
@@ -55,15 +62,18 @@ export async function repairPacks(repository: Repository, options: RepairOptions
   for (const { key, fault } of files) {
     if (fault !== undefined) actions.push({ did: 'rebuilt', what: key, reason: fault });
   }
+  const fresh = new Set(written.map(({ hash }) => hash.toString('hex')));
+  const forgotten = unnamed.filter(({ hash }) => !fresh.has(hash.toString('hex')));
+  if (forgotten.length > 0) actions.push(unnamedPacks(forgotten.length));
   const wanting = unnamed.length > 0 || files.some(({ fault }) => fault !== undefined);
   const old = files.map(({ key }) => key);
-  const fresh = wanting && !options.dryRun ? await writeIndexAnew(repository, packs.values(), old) : new Set(old);
+  const kept = wanting && !options.dryRun ? await writeIndexAnew(repository, packs.values(), old) : new Set(old);
   if (!options.dryRun) {
-    const kept = new Set(written.map(({ folder, hash }) => packObjectKey(folder, hash)));
     for (const { did, what } of actions) {
-      if (did === 'quarantined' && !kept.has(what)) await repository.storage.delete(what);
+      const isFresh = fresh.has(hashOfKey(what)?.toString('hex') ?? '');
+      if (did === 'quarantined' && !isFresh) await repository.storage.delete(what);
     }
-    for (const key of old) if (!fresh.has(key)) await repository.storage.delete(key);
+    for (const key of old) if (!kept.has(key)) await repository.storage.delete(key);
     await forgetNotes(repository, survey, actions);
   }
   const salvaged = survey.damaged.flatMap(({ salvage }) => salvage);

@@ -58,10 +58,7 @@ export async function repairIndex(repository: Repository, options: RepairOptions
   for (const { key, fault } of files) {
     if (fault !== undefined) actions.push({ did: 'rebuilt', what: key, reason: fault });
   }
-  if (unnamed.length > 0) {
-    const reason = `${unnamed.length} packs were named by no good index file`;
-    actions.push({ did: 'rebuilt', what: 'index/', reason });
-  }
+  if (unnamed.length > 0) actions.push(unnamedPacks(unnamed.length));
   const wanting = unnamed.length > 0 || files.some(({ fault }) => fault !== undefined);
   if (wanting && !options.dryRun) {
     const old = files.map(({ key }) => key);
@@ -72,6 +69,12 @@ export async function repairIndex(repository: Repository, options: RepairOptions
   for (const pack of packs.values()) index.addPack(pack);
   const affected = await affectedWith(repository, index, options.signal);
   return { dryRun: options.dryRun, actions, salvagedBlobs: 0, salvagedBytes: 0, affected };
+}
+
+/** What is done about packs that no good index file names. */
+export function unnamedPacks(count: number): RepairAction {
+  const reason = count === 1 ? 'no good index file names one pack' : `no good index file names ${count} packs`;
+  return { did: 'rebuilt', what: 'index/', reason };
 }
 
 /** What each pack says of itself; of one whose directory cannot be read, what the index knows of it. By hex hash. */

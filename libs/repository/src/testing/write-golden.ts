@@ -1,0 +1,24 @@
+// Writes the golden repositories and what is expected of them. Run it when the format changes, and read what changes in expected.json:
+//
+//   node --conditions=@foodsave-backup/source libs/repository/src/testing/write-golden.ts
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { keysOf, SECRET } from './backups.ts';
+import { BACKUPS, expectedEntry, GOLDEN, judge, makeGolden, type Expected } from './golden.ts';
+
+const expected: Expected = { secret: SECRET, trees: {}, repositories: {} };
+for (const [name, files] of Object.entries(BACKUPS)) {
+  expected.trees[name] = Object.fromEntries(
+    Object.entries(files).map(([path, content]) => [path, expectedEntry(content)]),
+  );
+}
+await rm(GOLDEN, { recursive: true, force: true });
+for (const [folder, { storage, encrypted }] of await makeGolden()) {
+  expected.repositories[folder] = await judge(storage.clone(), encrypted);
+  for (const key of await keysOf(storage)) {
+    const path = join(GOLDEN, folder, key);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, await storage.get(key));
+  }
+}
+await writeFile(join(GOLDEN, 'expected.json'), `${JSON.stringify(expected, null, 2)}\n`);
