@@ -130,11 +130,10 @@ describe('key rotate', () => {
       expect((await engine.list()).total, `step ${at}`).toBe(1);
       const { key } = await engine.keys.rotate('next');
       expect(await secretIn(dir), `step ${at}`).not.toBe(before);
-      expect((await engine.list()).total, `step ${at}`).toBe(1);
       expect(await readdir(`${dir}/backups/keys`), `step ${at}`).toEqual([`${key.id}.json`]);
       expect((await readdir(`${dir}/state`)).filter((name) => name.startsWith('backup.key'))).toEqual(['backup.key']);
     }
-  }, 240_000);
+  }, 400_000);
 
   it.each(['rotation-new', 'rotation-old'])(
     'does not touch a file of someone else that is called .%s',
