@@ -6,3 +6,5 @@ export { compareTrees } from './compare-trees.ts';
 export type { CompareTreesOptions, TreeDifference, TreeProperty } from './compare-trees.ts';
 export { CrashStorage } from './crash-storage.ts';
 export type { CrashPlan } from './crash-storage.ts';
+export { watchFileCalls } from './file-calls.ts';
+export type { FileCall, FileCallWatch, KillMoment } from './file-calls.ts';

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Outcomes } from './testing/mounted-restores.ts';
+import type { Outcomes } from '../testing/mounted-restores.ts';
 
 /** In a mount namespace of its own, and where this user is not root, in a user namespace too. */
 function outcomesOf(directory: string): Outcomes {
-  const script = fileURLToPath(new URL('./testing/mounted-restores.ts', import.meta.url));
+  const script = fileURLToPath(new URL('../testing/mounted-restores.ts', import.meta.url));
   const root = process.getuid?.() === 0 ? [] : ['--map-root-user'];
   const node = [process.execPath, '--conditions=@foodsave-backup/source', script, directory];
   const args = [...root, '--mount', '--propagation', 'private', ...node];

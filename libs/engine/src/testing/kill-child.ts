@@ -1,50 +1,93 @@
-import { systemClock, newId } from '@foodsave-backup/kernel';
+import { writeSync } from 'node:fs';
+import { newId, systemClock } from '@foodsave-backup/kernel';
+import { watchFileCalls, type FileCall, type KillMoment } from '@foodsave-backup/testing';
 import { Engine } from '../engine.ts';
 import { Run } from '../run.ts';
 import type { Command } from '../types.ts';
+import { PhaseTracker } from './phases.ts';
 import { depsOf, type Kind } from './world.ts';
 
+/** What a victim is told on its standard input, as one line of JSON. */
+export interface Order {
+  command: Command;
+  /** The call, counted from 1 from the start of the command, in which it ends itself with SIGKILL; absent: it only tells its calls. */
+  kill?: { at: number; moment: KillMoment };
+}
+
+/** What a victim tells of a call. */
+export interface Told extends FileCall {
+  /** Counted from 1. */
+  at: number;
+  phase: string;
+}
+
 /**
- * A process that carries out commands on the application in a directory until it is killed. It gets them as lines of JSON on
- * stdin and tells "begin", "staged" (a live restore is about to put data in place) and "done" or "failed" on stdout.
+ * A process that carries out commands on the application in a directory and kills itself in a chosen call to the file system.
+ * It tells "ready", "call …" for each call of a command that it is to survive, "killed …" just before its end, and "done" or
+ * "failed …". With one thread in its pool (UV_THREADPOOL_SIZE) the calls come in the same order each time.
  */
 const [base = '', kinds = 'files', encryption = ''] = process.argv.slice(2);
 const deps = depsOf(base, kinds.split(',') as Kind[], encryption === 'encrypted', {
   config: { retention: { daily: 1, weekly: 0, monthly: 0 } },
 });
+/** The order that is being carried out. */
+const current: { order?: Order; phases?: PhaseTracker; calls: number } = { calls: 0 };
 
-async function carryOut(command: Command): Promise<void> {
+function say(line: string): void {
+  writeSync(1, `${line}\n`);
+}
+
+function onCall(call: FileCall): KillMoment | undefined {
+  const { order, phases } = current;
+  if (order === undefined || phases === undefined) return undefined;
+  const at = ++current.calls;
+  const phase = phases.ofCall({ ...call, path: call.path.slice(base.length + 1) });
+  const told: Told = { ...call, at, phase };
+  if (order.kill === undefined) say(`call ${JSON.stringify(told)}`);
+  if (order.kill?.at !== at) return undefined;
+  say(`killed ${JSON.stringify(told)}`);
+  return order.kill.moment;
+}
+
+async function carryOut(order: Order): Promise<void> {
+  const { command } = order;
   const engine = new Engine(deps);
   const run = new Run(newId(systemClock), command, systemClock);
-  say('begin');
+  const phases = new PhaseTracker(command);
+  Object.assign(current, { order, phases, calls: 0 });
   await run.execute((context) =>
     engine.execute(command, {
       ...context,
       signal: context.signal,
       emit: (event) => {
-        if (event.type === 'component.started' && command.command !== 'create') say('staged');
+        phases.hear(event.type);
         context.emit(event);
       },
       progress: (progress) => {
+        phases.hear(progress.phase);
         context.progress(progress);
       },
     }),
   );
+  delete current.order;
   const { status, error } = await run.finished;
   say(status === 'succeeded' ? 'done' : `failed ${error?.code ?? status} ${error?.message ?? ''}`);
 }
 
-function say(word: string): void {
-  process.stdout.write(`${word}\n`);
-}
-
+await watchFileCalls({
+  below: base,
+  onCall,
+  die: () => {
+    process.kill(process.pid, 'SIGKILL');
+  },
+});
 say('ready');
 let text = '';
 for await (const piece of process.stdin) {
   text += String(piece);
   for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
-    const command = JSON.parse(text.slice(0, end)) as Command;
+    const order = JSON.parse(text.slice(0, end)) as Order;
     text = text.slice(end + 1);
-    await carryOut(command);
+    await carryOut(order);
   }
 }

@@ -1,70 +1,70 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { KillMoment } from '@foodsave-backup/testing';
+import { bundlePrograms } from '@foodsave-backup/testing/bundle';
 import type { Command } from '../types.ts';
+import type { Order, Told } from './kill-child.ts';
 import type { World } from './world.ts';
 
-const SCRIPT = fileURLToPath(new URL('./kill-child.ts', import.meta.url));
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** A process that carries out commands on a world's application, to be killed (kill-child.ts). */
+/** Bundles what a victim runs: itself, and the process in which it opens SQLite. */
+export async function bundleVictim(directory: string): Promise<void> {
+  const main = here('../../../components-database/src/child/main.ts');
+  await bundlePrograms(directory, { victim: here('./kill-child.ts'), main });
+}
+
+/** A process that carries out one command on a world's application, and is killed on the way or not (kill-child.ts). */
 export class Victim {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  readonly #exited: Promise<void>;
-  readonly #lines: string[] = [];
-  readonly #waiting: (() => void)[] = [];
-  #alive = true;
+  readonly #ended: Promise<string[]>;
 
-  constructor(world: World, encryption = false) {
-    const args = [
-      '--conditions=@foodsave-backup/source',
-      SCRIPT,
-      world.path,
-      world.kinds.join(),
-      encryption ? 'encrypted' : 'plain',
-    ];
-    this.#child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    createInterface({ input: this.#child.stdout }).on('line', (line) => {
-      this.#lines.push(line);
-      for (const wake of this.#waiting.splice(0)) wake();
-    });
+  /** `bundle`: where `bundleVictim` put it. It is started at once, so that it is warm when it is needed. */
+  constructor(bundle: string, world: World) {
+    const args = [join(bundle, 'victim.js'), world.path, world.kinds.join(), world.encrypted ? 'encrypted' : 'plain'];
+    const env = { ...process.env, UV_THREADPOOL_SIZE: '1', NODE_COMPILE_CACHE: join(bundle, 'cache') };
+    this.#child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'], env });
+    // One that is ended unused breaks the pipe; how a used one ends is told by its lines.
     this.#child.stdin.on('error', () => undefined);
-    this.#exited = new Promise((resolve) => {
+    const lines: string[] = [];
+    createInterface({ input: this.#child.stdout }).on('line', (line) => lines.push(line));
+    this.#ended = new Promise((resolve, reject) => {
+      this.#child.once('error', reject);
       this.#child.once('close', () => {
-        this.#alive = false;
-        for (const wake of this.#waiting.splice(0)) wake();
-        resolve();
+        resolve(lines);
       });
     });
   }
 
-  /** The first line that begins so, now or later; undefined when the process ends without it. */
-  async line(...starts: string[]): Promise<string | undefined> {
-    for (;;) {
-      const found = this.#lines.find((line) => starts.some((start) => line.startsWith(start)));
-      if (found !== undefined || !this.#alive) return found;
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
+  /** Carries a command out to its end. Every call that it makes to the file system, in order. */
+  async trace(command: Command): Promise<Told[]> {
+    const lines = await this.#obey({ command });
+    if (!lines.includes('done')) throw new Error(`${command.command}: ${lines.at(-1) ?? 'nothing'}`);
+    return lines
+      .filter((line) => line.startsWith('call '))
+      .map((line) => JSON.parse(line.slice('call '.length)) as Told);
   }
 
-  /**
-   * Has a command carried out and kills the process `delay` ms after it said `after`, unless it has finished by then. What
-   * it said at the end: "done", or undefined when it was killed before. Throws when the command failed.
-   */
-  async kill(command: Command, after: 'begin' | 'staged', delay: number): Promise<'done' | undefined> {
-    await this.line('ready');
-    this.#child.stdin.write(`${JSON.stringify(command)}\n`);
-    await this.line(after, 'done', 'failed');
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), delay);
-    const end = await this.line('done', 'failed');
-    clearTimeout(timer);
-    await this.end();
-    if (end?.startsWith('failed') === true) throw new Error(`${command.command} ${end}`);
-    return end === undefined ? undefined : 'done';
+  /** The call in which it was killed; "done" when the command made fewer calls. Throws when the command failed. */
+  async kill(command: Command, at: number, moment: KillMoment): Promise<Told | 'done'> {
+    const lines = await this.#obey({ command, kill: { at, moment } });
+    const killed = lines.find((line) => line.startsWith('killed '));
+    if (killed !== undefined && this.#child.signalCode === 'SIGKILL')
+      return JSON.parse(killed.slice('killed '.length)) as Told;
+    if (lines.includes('done')) return 'done';
+    throw new Error(`${command.command}: ${lines.at(-1) ?? `ended with ${String(this.#child.exitCode)}`}`);
+  }
+
+  async #obey(order: Order): Promise<string[]> {
+    this.#child.stdin.end(`${JSON.stringify(order)}\n`);
+    return this.#ended;
   }
 
   async end(): Promise<void> {
     this.#child.kill('SIGKILL');
-    await this.#exited;
+    await this.#ended;
   }
 }

@@ -126,12 +126,14 @@ export class World implements AsyncDisposable {
     return this.#options.kinds ?? ['files'];
   }
 
+  get encrypted(): boolean {
+    return this.#options.encryption ?? false;
+  }
+
   /** An engine as another process would make it: same data and repository, nothing remembered. */
   another(over: Overrides = {}): Engine {
     const config = { ...this.#options.config, ...over.config };
-    return new Engine(
-      depsOf(this.path, this.kinds, this.#options.encryption ?? false, { ...this.#options, ...over, config }),
-    );
+    return new Engine(depsOf(this.path, this.kinds, this.encrypted, { ...this.#options, ...over, config }));
   }
 
   join(...segments: string[]): string {
@@ -230,6 +232,16 @@ export class World implements AsyncDisposable {
     await this.engine.close();
     await this.#temp.cleanup();
   }
+}
+
+/** Gives each kind of component other data. What two names have in common differs only where they differ. */
+export async function changeData(world: World, what: string): Promise<void> {
+  if (world.kinds.includes('files')) {
+    await world.write('data/files/changing.bin', noise(what, 9000));
+    await world.write(`data/files/only/${what}.txt`, `${what}\n`);
+  }
+  if (world.kinds.includes('config')) await world.write('data/config/app.json', JSON.stringify({ what }));
+  if (world.kinds.includes('database')) world.sql(`DELETE FROM items; INSERT INTO items (name) VALUES ('${what}')`);
 }
 
 /** Bytes that do not compress, the same for the same seed. */

@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { systemClock } from '@foodsave-backup/kernel';
-import { openFsRestore, type RestoreEntry } from '../../index.ts';
+import { watchFileCalls } from '@foodsave-backup/testing';
+import { openFsRestore, type RestoreEntry } from '../index.ts';
 
-/** Restores COUNT files below `<base>/data` with the content "new", to be killed on the way. Prints "commit" before it commits. */
-const COUNT = 300;
-const base = process.argv[2] ?? '';
+/**
+ * Restores COUNT files below `<base>/data` with the content "new", and kills itself just before the call to the file system
+ * of that number (from 1) after it has begun to commit. Prints the number of such calls when it survives.
+ */
+const COUNT = 60;
+const [base = '', killAt = '0'] = process.argv.slice(2);
 const meta = {
   mode: 0o644,
   uid: process.getuid?.() ?? 0,
@@ -46,7 +50,14 @@ await sink.plan(
   })(),
 );
 for (const entry of entries()) await sink.write(entry);
-process.stdout.write('commit\n');
+let calls = 0;
+await watchFileCalls({
+  below: base,
+  onCall: () => (++calls === Number(killAt) ? 'before' : undefined),
+  die: () => {
+    process.kill(process.pid, 'SIGKILL');
+  },
+});
 await sink.commit();
-process.stdout.write('done\n');
 await sink.close();
+process.stdout.write(`${calls}\n`);

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock, toBackupError } from '@foodsave-backup/kernel';
-import { openLiveFsRestore, type RestoreEntry, type RestorePlan } from '../../index.ts';
+import { openLiveFsRestore, type RestoreEntry, type RestorePlan } from '../index.ts';
 
 /**
  * Live restores over real mounts, for a process in a mount namespace of its own: `mounted-restores.ts DIRECTORY`. Prints what
