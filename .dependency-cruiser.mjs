@@ -103,7 +103,13 @@ const LAYERS = [
     npm: [...NEST, ...VALIDATION, 'express', 'pino', 'prom-client'],
     core: [ANY],
   },
-  { layer: 'testing', at: 'libs/testing', libs: ['storage', 'component'], npm: ['better-sqlite3', 'rolldown'], core: [ANY] },
+  {
+    layer: 'testing',
+    at: 'libs/testing',
+    libs: ['storage', 'component'],
+    npm: ['better-sqlite3', 'rolldown'],
+    core: [ANY],
+  },
   {
     layer: 'api',
     at: 'apps/api',

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { rolldown } from 'rolldown';
 
 /** Native modules, which are loaded from where they are installed. */
-const NATIVE = ['better-sqlite3', 'sqlite3'];
+const NATIVE = ['better-sqlite3', 'koffi', 'sqlite3'];
 
 /**
  * Makes one JavaScript file `<name>.js` in `directory` of each program of this workspace, so that a test that starts it

@@ -4,20 +4,23 @@ import { expect } from 'vitest';
 import type { RestoreEntry } from '@foodsave-backup/component';
 import { systemClock } from '@foodsave-backup/kernel';
 import { Repository } from '@foodsave-backup/repository';
-import { createLocalStorage } from '@foodsave-backup/storage';
+import { createLocalStorage, type StorageBackend } from '@foodsave-backup/storage';
 import { tempDir } from '@foodsave-backup/testing';
 import { restoreEntries } from '../restore-entries.ts';
 import type { CheckView, Command } from '../types.ts';
 import { changeData, SECRET, treeOf, type World } from './world.ts';
+
+/** Path → content. */
+export type Data = Record<string, string>;
 
 /** What a kill may leave, and what comes next. */
 export interface Aftermath {
   /** Counts kills, so that each kind of command comes next in turn. */
   turn: number;
   /** Backup → its data: must be there. */
-  acknowledged: ReadonlyMap<string, Record<string, string>>;
+  acknowledged: ReadonlyMap<string, Data>;
   /** Backup → its data: is there and whole, or is not there. */
-  perhaps?: ReadonlyMap<string, Record<string, string>>;
+  perhaps?: ReadonlyMap<string, Data>;
 }
 
 const NEXT: readonly ((held: string) => Command)[] = [
@@ -30,7 +33,7 @@ const NEXT: readonly ((held: string) => Command)[] = [
 ];
 
 /** The data that a backup captures: without what is excluded and what SQLite keeps beside a database; rows instead of its bytes. */
-export async function dataOf(world: World, base = world.path): Promise<Record<string, string>> {
+export async function dataOf(world: World, base = world.path): Promise<Data> {
   const tree = await treeOf(`${base}/data`);
   const kept = Object.entries(tree).filter(([path]) => !path.endsWith('.tmp') && !path.startsWith('app.db'));
   const rows = world.kinds.includes('database') ? { rows: world.rows(`${base}/data/app.db`) } : {};
@@ -38,16 +41,18 @@ export async function dataOf(world: World, base = world.path): Promise<Record<st
 }
 
 /** Every file of every backup there is, read from the repository with nothing remembered. */
-async function backedUp(world: World): Promise<Map<string, Record<string, string>>> {
-  const storage = createLocalStorage(world.join('backups'));
+export async function backedUp(
+  world: World,
+  storage: StorageBackend = createLocalStorage(world.join('backups')),
+): Promise<Map<string, Data>> {
   const repository = await Repository.open(storage, {
     clock: systemClock,
     secret: world.encrypted ? SECRET : undefined,
   });
   const source = repository.reader(await repository.loadIndex());
-  const found = new Map<string, Record<string, string>>();
+  const found = new Map<string, Data>();
   for (const manifest of (await repository.manifests.list()).manifests) {
-    const data: Record<string, string> = {};
+    const data: Data = {};
     for (const component of Object.values(manifest.components)) {
       for await (const entry of restoreEntries(source, component, undefined)) {
         if (entry.path === 'data') continue;
@@ -98,6 +103,7 @@ export async function expectHealed(world: World, after: Aftermath): Promise<stri
   await changeData(world, `after ${after.turn}`);
   await world.must({ command: 'create', name: 'last-of-all', trigger: 'manual' }, world.another());
   expected.set('last-of-all', await dataOf(world));
+  await world.another().hold(held, { on: true, reason: `after kill ${after.turn}` });
   const found = await backedUp(world);
   const names = [...found.keys()].filter((name) => !name.startsWith('safety_'));
   expect(names).toEqual(expect.arrayContaining([...expected.keys()]));

@@ -10,16 +10,20 @@ import { depsOf, type Kind } from './world.ts';
 /** What a victim is told on its standard input, as one line of JSON. */
 export interface Order {
   command: Command;
-  /** The call, counted from 1 from the start of the command, in which it ends itself with SIGKILL; absent: it only tells its calls. */
-  kill?: { at: number; moment: KillMoment };
+  /** The call in which it ends itself with SIGKILL; absent: it only tells its calls. */
+  kill?: KillPoint;
+}
+
+/** A call of a phase, and where in it. */
+export interface KillPoint {
+  phase: string;
+  /** Counted from 1 within the phase: how often a phase looks at something may differ by a call or two, and must not move the others. */
+  at: number;
+  moment: KillMoment;
 }
 
 /** What a victim tells of a call. */
-export interface Told extends FileCall {
-  /** Counted from 1. */
-  at: number;
-  phase: string;
-}
+export type Told = FileCall & Omit<KillPoint, 'moment'>;
 
 /**
  * A process that carries out commands on the application in a directory and kills itself in a chosen call to the file system.
@@ -31,7 +35,9 @@ const deps = depsOf(base, kinds.split(',') as Kind[], encryption === 'encrypted'
   config: { retention: { daily: 1, weekly: 0, monthly: 0 } },
 });
 /** The order that is being carried out. */
-const current: { order?: Order; phases?: PhaseTracker; calls: number } = { calls: 0 };
+const current: { order?: Order; phases?: PhaseTracker; calls: Map<string, number> } = {
+  calls: new Map(),
+};
 
 function say(line: string): void {
   writeSync(1, `${line}\n`);
@@ -40,11 +46,12 @@ function say(line: string): void {
 function onCall(call: FileCall): KillMoment | undefined {
   const { order, phases } = current;
   if (order === undefined || phases === undefined) return undefined;
-  const at = ++current.calls;
   const phase = phases.ofCall({ ...call, path: call.path.slice(base.length + 1) });
+  const at = (current.calls.get(phase) ?? 0) + 1;
+  current.calls.set(phase, at);
   const told: Told = { ...call, at, phase };
   if (order.kill === undefined) say(`call ${JSON.stringify(told)}`);
-  if (order.kill?.at !== at) return undefined;
+  if (order.kill?.phase !== phase || order.kill.at !== at) return undefined;
   say(`killed ${JSON.stringify(told)}`);
   return order.kill.moment;
 }
@@ -54,7 +61,7 @@ async function carryOut(order: Order): Promise<void> {
   const engine = new Engine(deps);
   const run = new Run(newId(systemClock), command, systemClock);
   const phases = new PhaseTracker(command);
-  Object.assign(current, { order, phases, calls: 0 });
+  Object.assign(current, { order, phases, calls: new Map() });
   await run.execute((context) =>
     engine.execute(command, {
       ...context,

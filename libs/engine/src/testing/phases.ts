@@ -18,6 +18,8 @@ interface Phase {
   begins: (now: Now) => boolean;
   /** Later phases are not looked for before this one has begun: what is settled first looks like them. */
   gate?: true;
+  /** Comes again: packs are emptied in batches. */
+  loops?: true;
 }
 
 const start = (name: string): Phase => ({ name, begins: () => true });
@@ -36,55 +38,51 @@ const RELEASE: Phase = {
   begins: (now) =>
     (now.name === 'rm' && inScratch(now)) || (now.name === 'unlink' && now.path.startsWith('backups/locks/')),
 };
-const INDEX: Phase = { name: 'index', begins: writesBelow('backups/index') };
-const PACKS_GO: Phase = { name: 'delete packs', begins: (now) => now.name === 'unlink' && inPacks(now) };
+const puts = ({ name }: Now): boolean => name === 'create' || name === 'mkdir';
 
 const CREATE: readonly Phase[] = [
   start('lease'),
   { name: 'capture', begins: inScratch, gate: true },
-  { name: 'packs', begins: (now) => now.writes && inPacks(now) },
   { name: 'read back', begins: ({ told }) => told === 'verify' },
-  INDEX,
-  { name: 'publish', begins: writesTopManifest },
+  { name: 'index', begins: writesBelow('backups/index') },
+  { name: 'publish', begins: writesTopManifest, gate: true },
+  { name: 'second look', begins: ({ path, writes }) => !writes && path.startsWith('backups/notes'), gate: true },
   { name: 'confirm', begins: writesBelow('backups/manifests') },
   RELEASE,
 ];
 const TO_TARGET: readonly Phase[] = [
   start('lease'),
-  { name: 'plan', begins: inScratch, gate: true },
-  { name: 'write', begins: writesBelow('target') },
+  { name: 'write', begins: inScratch, gate: true },
   { name: 'finish', begins: ({ told }) => told === 'component.finished' },
-  RELEASE,
 ];
 const TO_LIVE: readonly Phase[] = [
   start('lease'),
   { name: 'plan', begins: inScratch, gate: true },
   { name: 'safety backup', begins: writesBelow('backups'), gate: true },
   { name: 'stage', begins: (now) => now.writes && isStage(now), gate: true },
-  { name: 'journal', begins: isRecord, gate: true },
-  {
-    name: 'swap',
-    begins: (now) => now.writes && /^(rename|link|mkdir|rmdir)$/.test(now.name) && /^data\b/.test(now.path),
-  },
-  { name: 'finish', begins: (now) => now.name === 'create' && now.path.endsWith('/done') },
-  RELEASE,
+  { name: 'journal', begins: ({ name, path }) => name === 'create' && path.endsWith('/journal.jsonl'), gate: true },
+  { name: 'decide', begins: isRecord, gate: true },
+  { name: 'swap', begins: (now) => now.writes && /^data\b/.test(now.path), gate: true },
+  { name: 'commit', begins: isRecord, gate: true },
+  { name: 'finish', begins: (now) => now.name === 'rm' && isStage(now) },
 ];
 const CLEANUP: readonly Phase[] = [
   start('lease'),
   { name: 'plan', begins: ({ told }) => told === 'plan', gate: true },
   { name: 'delete manifests', begins: ({ name, path }) => name === 'unlink' && path.startsWith('backups/manifests/') },
-  { name: 'mark', begins: ({ told }) => told === 'prune' },
-  INDEX,
-  PACKS_GO,
+  { name: 'mark', begins: ({ told }) => told === 'prune', gate: true },
+  { name: 'condemn', begins: (now) => puts(now) && now.path.startsWith('backups/notes'), gate: true, loops: true },
+  { name: 'copy out', begins: (now) => puts(now) && inPacks(now), loops: true },
+  { name: 'index', begins: (now) => puts(now) && now.path.startsWith('backups/index'), loops: true },
+  { name: 'delete packs', begins: (now) => now.name === 'unlink' && inPacks(now), loops: true },
   RELEASE,
 ];
+/** Its prune is that of a cleanup, and one phase here. */
 const DELETE: readonly Phase[] = [
   start('lease'),
   { name: 'second copy', begins: writesBelow('backups/manifests') },
   { name: 'first copy', begins: removesManifest, gate: true },
-  { name: 'mark', begins: ({ name, path }) => name === 'opendir' && path === 'backups/manifests/' },
-  INDEX,
-  PACKS_GO,
+  { name: 'prune', begins: ({ name, path }) => name === 'opendir' && path === 'backups/manifests/', gate: true },
   RELEASE,
 ];
 
@@ -129,6 +127,8 @@ export class PhaseTracker {
 
   ofCall(call: Omit<Now, 'told'>): string {
     const now = { ...call, told: this.#told };
+    const again = this.#phases[this.#at]?.loops === true ? this.#phases.findIndex((p) => p.loops && p.begins(now)) : -1;
+    if (again >= 0) this.#at = again;
     for (let next = this.#at + 1; next < this.#phases.length; next++) {
       const phase = this.#phases[next];
       if (phase?.begins(now) === true) this.#at = next;

@@ -3,17 +3,17 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { KillMoment } from '@foodsave-backup/testing';
 import { bundlePrograms } from '@foodsave-backup/testing/bundle';
 import type { Command } from '../types.ts';
-import type { Order, Told } from './kill-child.ts';
+import type { KillPoint, Order, Told } from './kill-child.ts';
 import type { World } from './world.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** Bundles what a victim runs: itself, and the process in which it opens SQLite. */
 export async function bundleVictim(directory: string): Promise<void> {
-  const main = here('../../../components-database/src/child/main.ts');
+  // The name is what the victim looks for beside itself.
+  const main = here('./sqlite-child.ts');
   await bundlePrograms(directory, { victim: here('./kill-child.ts'), main });
 }
 
@@ -49,8 +49,8 @@ export class Victim {
   }
 
   /** The call in which it was killed; "done" when the command made fewer calls. Throws when the command failed. */
-  async kill(command: Command, at: number, moment: KillMoment): Promise<Told | 'done'> {
-    const lines = await this.#obey({ command, kill: { at, moment } });
+  async kill(command: Command, kill: KillPoint): Promise<Told | 'done'> {
+    const lines = await this.#obey({ command, kill });
     const killed = lines.find((line) => line.startsWith('killed '));
     if (killed !== undefined && this.#child.signalCode === 'SIGKILL')
       return JSON.parse(killed.slice('killed '.length)) as Told;
