@@ -84,7 +84,7 @@ export async function captureComponent(
   context.emit({ type: 'component.started', component: spec.instance });
   job.progress.enter(spec.instance);
   const base = { type: spec.type, driver: spec.driver };
-  const writer = session.component(spec.type, previousRoot);
+  const writer = session.component(spec.type, previousRoot, true);
   try {
     const component = openComponent(deps, spec, job.scratchDir, session.repository.keys.encrypted, job.skipMissing);
     const facts = await dumpInto(job, component, writer);

@@ -124,6 +124,7 @@ async function capture(job: CaptureAll): Promise<Manifest> {
   const listing = await repository.manifests.list(context.signal);
   warnAboutClock(listing.manifests[0], startedAt, context);
   const session = await BackupSession.start(repository, deps.config.compressionLevel, context.signal);
+  const manifests = await stillThere(repository, listing.manifests);
   for (const key of session.missing) {
     const message = `${key} is missing or damaged; what it held is stored again`;
     context.emit({ type: 'warning', code: 'PACK_MISSING', message });
@@ -132,7 +133,7 @@ async function capture(job: CaptureAll): Promise<Manifest> {
   const progress = new CaptureProgress(context);
   await estimate(deps, specs, job.scratch, repository.keys.encrypted, progress);
   await assertRoom(deps);
-  const captured = await captureAll(job, session, progress, listing.manifests);
+  const captured = await captureAll(job, session, progress, manifests);
   assertSomethingCaptured(captured);
   for (let round = 1; ; round++) {
     await session.finishPacks();
@@ -149,12 +150,18 @@ async function capture(job: CaptureAll): Promise<Manifest> {
       return published.manifest;
     }
     if (round === CAPTURES_MAX) throw lostAgain(lost);
-    await captureAgain(job, { session, progress, captured, lost }, listing.manifests);
+    await captureAgain(job, { session, progress, captured, lost }, manifests);
   }
 }
 
 /** Times that components are captured when what they rely on is deleted under them. One is what a prune beside it can cause. */
 const CAPTURES_MAX = 4;
+
+/** A backup that was deleted while the index was read may have left nodes whose contents are gone. */
+async function stillThere(repository: Repository, before: readonly Manifest[]): Promise<Manifest[]> {
+  const ids = new Set((await repository.manifests.list()).manifests.map(({ id }) => id));
+  return before.filter(({ id }) => ids.has(id));
+}
 
 /** Captures components anew, of which the previous backup is believed only what is still there. */
 async function captureAgain(

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId } from '@foodsave-backup/kernel';
 import { MemoryStorage, type StorageBackend } from '@foodsave-backup/storage';
@@ -30,18 +30,20 @@ beforeAll(async () => {
 });
 afterAll(() => temp.cleanup());
 
+interface Place {
+  storage: StorageBackend;
+  clock: SimulatedClock;
+  /** The state directory of the machine. */
+  state: string;
+}
+
 /** A run of a process of its own, on what the application holds then. */
-async function run(
-  storage: StorageBackend,
-  clock: SimulatedClock,
-  command: Command,
-  holding: Holding,
-): Promise<RunView> {
+async function run({ storage, clock, state }: Place, command: Command, holding: Holding): Promise<RunView> {
   const deps = depsOf(temp.path, [], false, { storage, clock, drivers: [memoryDriver(() => holding)] });
   const components = [{ instance: 'custom', type: 'custom', driver: 'memory', config: {} }];
   const engine = new Engine({
     ...deps,
-    config: { ...deps.config, components, retention: { daily: 1, weekly: 0, monthly: 0 } },
+    config: { ...deps.config, components, stateDir: state, retention: { daily: 1, weekly: 0, monthly: 0 } },
   });
   const one = new Run(newId(clock), command, clock);
   await one.execute((context) => engine.execute(command, context));
@@ -58,9 +60,10 @@ interface Medium {
 async function makeMedium(): Promise<Medium> {
   const clock = new SimulatedClock({ autoAdvance: true });
   const disk = new MemoryStorage({ clock });
+  const state = join(temp.path, 'medium');
   const expected: Record<string, Holding> = { middle: MIDDLE, old: OLD, left: LEFT, new: NEW };
   for (const [name, holding] of Object.entries(expected)) {
-    const ended = await run(disk, clock, { command: 'create', name, trigger: 'manual' }, holding);
+    const ended = await run({ storage: disk, clock, state }, { command: 'create', name, trigger: 'manual' }, holding);
     if (ended.status !== 'succeeded') throw new Error(JSON.stringify(ended.error));
     await clock.advance(60_000);
   }
@@ -86,14 +89,13 @@ beforeAll(async () => {
 
 /** Plays a scene with these choices; then every backup that counts restores byte for byte, and every byte is sound. */
 async function play(acts: readonly Act[], choose: Choose, told: string): Promise<number[]> {
-  // A storage that was set back: what this machine has seen in another play must not count in this one.
-  await rm(join(temp.path, 'state', 'seen'), { recursive: true, force: true });
   const disk = medium.disk.clone();
   const clock = new SimulatedClock({ start: medium.clock.now(), autoAdvance: true });
+  const state = await mkdtemp(join(temp.path, 'play-'));
   const works = acts.map(
     ([command, holding]) =>
       (storage: StorageBackend) =>
-        run(storage, clock, command, holding),
+        run({ storage, clock, state }, command, holding),
   );
   const { results, steps } = await new Interleaver(disk, choose).run(works);
   const acknowledged = new Map(Object.entries(medium.expected).filter(([name]) => name !== 'left'));
@@ -116,8 +118,9 @@ async function play(acts: readonly Act[], choose: Choose, told: string): Promise
   for (const [name, holding] of acknowledged) expect(found[name], `${told}: ${name}`).toEqual(textOf(holding));
   if (found['left'] !== undefined) expect(found['left'], told).toEqual(textOf(LEFT));
   for (const name of gone) expect(found, told).not.toHaveProperty(name);
-  const check = await run(disk, clock, { command: 'check', readData: true }, {});
+  const check = await run({ storage: disk, clock, state }, { command: 'check', readData: true }, {});
   expect((check.result as CheckView).damaged, told).toEqual([]);
+  await rm(state, { recursive: true });
   return steps;
 }
 

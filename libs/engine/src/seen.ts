@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BackupError, toBackupError } from '@foodsave-backup/kernel';
@@ -44,17 +45,23 @@ async function isThere(repository: Repository, seen: Seen): Promise<boolean> {
 
 /** Remembers the newest backup that is there now; nothing when this machine has deleted the last one. */
 async function remember(deps: EngineDeps, repository: Repository): Promise<void> {
-  const newest = await newestOf(repository);
   const path = pathOf(deps, repository.info.id);
-  if (newest === undefined) {
-    await rm(path, { force: true });
-    return;
-  }
-  const { name, id, createdAt } = newest;
   await mkdir(join(deps.config.stateDir, 'seen'), { recursive: true, mode: 0o700 });
-  // Whole or not at all; after a power cut an older one is as good as none.
-  await writeFile(`${path}.tmp`, `${JSON.stringify({ name, id, createdAt }, null, 2)}\n`, { mode: 0o600 });
-  await rename(`${path}.tmp`, path);
+  // Looked at again after writing: another run may have deleted or made one, and remembered that, in between.
+  for (let last: string | undefined | null = null; ;) {
+    const newest = await newestOf(repository);
+    if (newest?.id === last) return;
+    if (newest === undefined) await rm(path, { force: true });
+    else await write(path, newest);
+    last = newest?.id;
+  }
+}
+
+/** Whole or not at all; after a power cut an older one is as good as none. */
+async function write(path: string, { name, id, createdAt }: Manifest): Promise<void> {
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  await writeFile(temporary, `${JSON.stringify({ name, id, createdAt }, null, 2)}\n`, { mode: 0o600 });
+  await rename(temporary, path);
 }
 
 /** By id, not by date: clocks go wrong. */

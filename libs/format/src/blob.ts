@@ -1,6 +1,7 @@
 import { malformed } from './bytes.ts';
 import type { RepositoryKeys } from './keys.ts';
 import { LIMITS } from './limits.ts';
+import type { Punched } from './punched.ts';
 
 export const BLOB_KIND = { data: 1, pages: 2, pageHashes: 3, extents: 4, tree: 5 } as const;
 export type BlobKind = (typeof BLOB_KIND)[keyof typeof BLOB_KIND];
@@ -16,6 +17,8 @@ export interface Frame {
   stored: number;
   codec: number;
   hash: Uint8Array;
+  /** Of a frame that a prune has thinned out. */
+  punched?: Punched;
 }
 
 /** What a pack's directory says of a blob. `offset`: bytes from the start of the pack. */

@@ -5,6 +5,7 @@ export * from './header.ts';
 export * from './seal.ts';
 export * from './blob.ts';
 export * from './pack.ts';
+export * from './punched.ts';
 export * from './salvage.ts';
 export * from './extents.ts';
 export * from './tree.ts';

@@ -1,9 +1,10 @@
 import { BackupError } from '@foodsave-backup/kernel';
-import { checkFrames, blobKindOf, type BlobEntry, type Frame } from './blob.ts';
+import { BLOB_KIND, checkFrames, blobKindOf, type BlobEntry, type Frame } from './blob.ts';
 import { ByteReader, ByteWriter, idOf, malformed, numberOf, readFields, unknownField } from './bytes.ts';
 import { HEADER_BYTES, makeHeader, OBJECT_KIND, readHeader, type Folder } from './header.ts';
 import type { RepositoryKeys } from './keys.ts';
 import { LIMITS } from './limits.ts';
+import { checkPunched, decodePunched, encodePunched, type Punched } from './punched.ts';
 import { decompress, decrypt, encrypt, openPart, sealPart, sha256 } from './seal.ts';
 
 export const FOOTER_BYTES = 16;
@@ -36,8 +37,9 @@ export interface CompressedFrame {
   length: number;
   hash: Uint8Array;
   codec: number;
-  /** Compressed or raw bytes, not yet encrypted. */
+  /** Compressed or raw bytes, not yet encrypted; none of a frame of which nothing is left. */
   data: Uint8Array;
+  punched?: Punched;
 }
 
 /** Assembles one pack in memory. `salt`: 32 random bytes. */
@@ -72,7 +74,7 @@ export class PackBuilder {
     const entry: BlobEntry = { kind, id, offset: this.#size, firstFrame: this.#frames, frames: [] };
     frames.forEach((frame, i) => {
       const stored =
-        this.#key === undefined
+        this.#key === undefined || frame.data.length === 0
           ? frame.data
           : encrypt(
               this.#key,
@@ -83,9 +85,11 @@ export class PackBuilder {
       this.#parts.push(stored);
       this.#size += stored.length;
       this.#frames++;
-      entry.frames.push({ length: frame.length, stored: stored.length, codec: frame.codec, hash: frame.hash });
+      const { length, codec, hash, punched } = frame;
+      entry.frames.push({ length, stored: stored.length, codec, hash, ...(punched === undefined ? {} : { punched }) });
     });
     checkFrames(entry.frames);
+    checkPunched(entry.frames);
     this.#blobs.push(entry);
     return entry;
   }
@@ -119,6 +123,8 @@ export function encodeDirectory(blobs: readonly BlobEntry[]): Buffer {
       .numberField(5, blob.offset)
       .numberField(7, blob.firstFrame)
       .field(9, frames.finish());
+    const punched = encodePunched(blob.frames);
+    if (punched !== undefined) record.field(11, punched);
     writer.field(1, record.finish());
   }
   return writer.finish();
@@ -137,12 +143,14 @@ function decodeFrames(value: Uint8Array): Frame[] {
 
 function decodeBlob(record: Uint8Array): BlobEntry {
   const blob: Partial<BlobEntry> = {};
-  for (const [tag, value] of readFields(record, [1, 3, 5, 7, 9])) {
+  let holes: Uint8Array | undefined;
+  for (const [tag, value] of readFields(record, [1, 3, 5, 7, 9, 11])) {
     if (tag === 1) blob.kind = blobKindOf(numberOf(value));
     else if (tag === 3) blob.id = idOf(value);
     else if (tag === 5) blob.offset = numberOf(value);
     else if (tag === 7) blob.firstFrame = numberOf(value);
     else if (tag === 9) blob.frames = decodeFrames(value);
+    else if (tag === 11) holes = value;
     else unknownField(tag, 'a pack directory');
   }
   const { kind, id, offset, firstFrame, frames } = blob;
@@ -155,7 +163,17 @@ function decodeBlob(record: Uint8Array): BlobEntry {
   ) {
     throw malformed('a blob of a directory is incomplete');
   }
+  if (holes !== undefined) {
+    if (!isDivisible(kind)) throw malformed('a blob of this kind is never punched');
+    decodePunched(holes, frames);
+  }
+  checkPunched(frames);
   return { kind, id, offset, firstFrame, frames };
+}
+
+/** Only blobs that files point into can be needed in part; nodes and page hashes are read as a whole. */
+export function isDivisible(kind: BlobEntry['kind']): boolean {
+  return kind === BLOB_KIND.data || kind === BLOB_KIND.pages;
 }
 
 /** The blobs of a directory record. `packBytes`: size of the pack, which no blob may exceed. */
@@ -223,7 +241,7 @@ export function unsealFrame(
   stored: Uint8Array,
 ): { data: Uint8Array; raw: Uint8Array } {
   const frame = blob.frames[frameInBlob];
-  if (frame?.stored !== stored.length) throw malformed('a frame is not where the index says');
+  if (frame?.stored !== stored.length || stored.length === 0) throw malformed('a frame is not where the index says');
   const data =
     key === undefined
       ? stored
@@ -234,7 +252,7 @@ export function unsealFrame(
           stored,
         );
   const raw = decompress(frame.codec, data, frame.length);
-  if (!sha256(raw).equals(frame.hash)) {
+  if (!sha256(raw).equals(frame.punched?.hash ?? frame.hash)) {
     throw new BackupError('DATA_DAMAGED', 'A frame does not match its SHA-256', { hint: 'Run "check --read-data".' });
   }
   return { data, raw };

@@ -1,4 +1,4 @@
-import { blobLength, type BlobEntry, type Folder, type IndexedPack } from '@foodsave-backup/format';
+import { hasBytes, isWhole, type BlobEntry, type Folder, type IndexedPack } from '@foodsave-backup/format';
 
 export interface PackRef {
   hash: Buffer;
@@ -61,7 +61,7 @@ export class BlobIndex {
     for (const [key, ref] of this.#packs) yield { ...ref, blobs: this.#contents.get(key) ?? [] };
   }
 
-  /** Every place of a blob; either is good. */
+  /** Every place of a blob; each is good for what is left of it there. */
   all(id: Uint8Array): BlobLocation[] {
     const first = this.get(id);
     if (first === undefined) return [];
@@ -75,13 +75,14 @@ export class BlobIndex {
     return this.#blobs.get(Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1'));
   }
 
+  /** Whether all of a blob can be had from one pack, so that it need not be stored. */
   has(id: Uint8Array): boolean {
-    return this.get(id) !== undefined;
+    return this.all(id).some(({ blob }) => isWhole(blob.frames));
   }
 
   /** Whether bytes `[from, to)` of a blob can be had. */
-  hasRange(id: Uint8Array, _from: number, to: number): boolean {
-    return this.all(id).some(({ blob }) => to <= blobLength(blob));
+  hasRange(id: Uint8Array, from: number, to: number): boolean {
+    return this.all(id).some(({ blob }) => hasBytes(blob.frames, from, to));
   }
 
   packs(): IterableIterator<PackRef> {

@@ -1,6 +1,7 @@
 import { BackupError, toBackupError } from '@foodsave-backup/kernel';
 import {
   blobLength,
+  hasBytes,
   HEADER_BYTES,
   openFrame,
   packKey,
@@ -81,6 +82,9 @@ export class BlobReader {
   }
 
   async #readFrom({ pack, blob }: BlobLocation, offset: number, length: number): Promise<Uint8Array> {
+    if (offset + length <= blobLength(blob) && !hasBytes(blob.frames, offset, offset + length)) {
+      throw new BackupError('DATA_DAMAGED', 'A part of the backup was taken out of its pack, as no backup needed it');
+    }
     const parts: Uint8Array[] = [];
     let at = 0;
     let needed: number | undefined;
@@ -109,12 +113,14 @@ export class BlobReader {
     return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
   }
 
-  #cacheKey(blob: BlobEntry, frame: number): string {
-    return `${blob.id.toString('latin1')}${frame}`;
+  /** A frame that has lost something is not the same everywhere. */
+  #cacheKey(pack: PackRef, blob: BlobEntry, frame: number): string {
+    const place = blob.frames[frame]?.punched === undefined ? '' : pack.hash.toString('latin1');
+    return `${blob.id.toString('latin1')}${frame}${place}`;
   }
 
   async #frame(pack: PackRef, blob: BlobEntry, i: number): Promise<Uint8Array> {
-    const key = this.#cacheKey(blob, i);
+    const key = this.#cacheKey(pack, blob, i);
     let frame = this.#frames.get(key);
     if (frame === undefined) {
       await this.#load(pack, blob, i, i);
@@ -129,7 +135,7 @@ export class BlobReader {
   /** Loads the frames `first..last` that are not cached, with one read of the pack. */
   async #load(pack: PackRef, blob: BlobEntry, first: number, last: number): Promise<void> {
     let from = first;
-    while (from <= last && this.#frames.has(this.#cacheKey(blob, from))) from++;
+    while (from <= last && this.#frames.has(this.#cacheKey(pack, blob, from))) from++;
     if (from > last) return;
     let start = blob.offset;
     for (let i = 0; i < from; i++) start += blob.frames[i]?.stored ?? 0;
@@ -142,7 +148,7 @@ export class BlobReader {
       let at = 0;
       for (let i = from; i <= last; i++) {
         const stored = blob.frames[i]?.stored ?? 0;
-        this.#remember(this.#cacheKey(blob, i), openFrame(frameKey, blob, i, bytes.subarray(at, at + stored)));
+        this.#remember(this.#cacheKey(pack, blob, i), openFrame(frameKey, blob, i, bytes.subarray(at, at + stored)));
         at += stored;
       }
     } catch (error) {

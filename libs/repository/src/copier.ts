@@ -5,8 +5,8 @@ import {
   PackBuilder,
   packKey,
   sha256,
-  unsealFrame,
   type BlobEntry,
+  type ByteSpan,
   type CompressedFrame,
   type Folder,
   type IndexedPack,
@@ -14,6 +14,7 @@ import {
 import type { PackRef } from './blob-index.ts';
 import { PACK_TARGET } from './blob-writer.ts';
 import { packObjectKey } from './layout.ts';
+import { framesFor } from './punch.ts';
 import type { Repository } from './repository.ts';
 
 /** A blob that could not be copied, and why. */
@@ -23,8 +24,8 @@ export interface NotCopied {
 }
 
 /**
- * Copies blobs from packs that are about to go into new ones, as they are: what was compressed stays compressed, and every
- * frame is checked on the way. At most one pack is in memory, and one new one for each folder.
+ * Copies blobs from packs that are about to go into new ones: what was compressed stays compressed, what is mostly dead is
+ * punched, and every frame is checked on the way. At most one pack is in memory, and one new one for each folder.
  */
 export class BlobCopier {
   readonly #repository: Repository;
@@ -38,9 +39,12 @@ export class BlobCopier {
     this.#dryRun = options.dryRun ?? false;
   }
 
-  /** Copies these blobs of one pack; those that cannot be read are returned. */
-  async copy(pack: PackRef, blobs: readonly BlobEntry[]): Promise<NotCopied[]> {
-    const failed: NotCopied[] = [];
+  /** Copies these blobs of one pack, of each what is `needed` of it or all; those that cannot be read are returned. */
+  async copy(
+    pack: PackRef,
+    blobs: readonly BlobEntry[],
+    needed?: (blob: BlobEntry) => readonly ByteSpan[] | undefined,
+  ): Promise<NotCopied[]> {
     let bytes: Uint8Array;
     let key: Buffer | undefined;
     try {
@@ -50,15 +54,25 @@ export class BlobCopier {
       const reason = toBackupError(error);
       return blobs.map(({ id }) => ({ id, reason }));
     }
+    return this.copyFrom({ folder: pack.folder, bytes, key }, blobs, needed);
+  }
+
+  /** As `copy`, from a pack that was read already. `key`: opens its frames. */
+  async copyFrom(
+    { folder, bytes, key }: { folder: Folder; bytes: Uint8Array; key: Buffer | undefined },
+    blobs: readonly BlobEntry[],
+    needed?: (blob: BlobEntry) => readonly ByteSpan[] | undefined,
+  ): Promise<NotCopied[]> {
+    const failed: NotCopied[] = [];
     for (const blob of blobs) {
       let frames: CompressedFrame[];
       try {
-        frames = framesOf(blob, bytes, key);
+        frames = framesFor(blob, bytes, key, needed?.(blob));
       } catch (error) {
         failed.push({ id: blob.id, reason: toBackupError(error) });
         continue;
       }
-      await this.#add(pack.folder, blob, frames);
+      await this.#add(folder, blob, frames);
     }
     return failed;
   }
@@ -94,13 +108,4 @@ export class BlobCopier {
     for (const [folder, builder] of [...this.#open]) await this.#close(folder, builder);
     return this.#made.splice(0);
   }
-}
-
-function framesOf(blob: BlobEntry, pack: Uint8Array, key: Uint8Array | undefined): CompressedFrame[] {
-  let at = blob.offset;
-  return blob.frames.map((frame, i) => {
-    const { data } = unsealFrame(key, blob, i, pack.subarray(at, at + frame.stored));
-    at += frame.stored;
-    return { length: frame.length, hash: frame.hash, codec: frame.codec, data };
-  });
 }

@@ -90,23 +90,16 @@ function wholePack(
   return { folder, blobs, frameKey };
 }
 
-/** The frames of a blob, uncompressed, and compared with its id. Throws DATA_DAMAGED. */
-export function openBlob(
-  keys: RepositoryKeys,
-  frameKey: Buffer | undefined,
-  blob: BlobEntry,
-  pack: Uint8Array,
-): Uint8Array[] {
+/** Reads all that is stored of a blob, and compares its list of frames with its id. Throws DATA_DAMAGED. */
+function openBlob(keys: RepositoryKeys, frameKey: Buffer | undefined, blob: BlobEntry, pack: Uint8Array): void {
   let at = blob.offset;
-  const frames = blob.frames.map((frame, i) => {
-    const opened = openFrame(frameKey, blob, i, pack.subarray(at, at + frame.stored));
-    at += frame.stored;
-    return opened;
-  });
+  for (const [i, { stored }] of blob.frames.entries()) {
+    if (stored > 0) openFrame(frameKey, blob, i, pack.subarray(at, at + stored));
+    at += stored;
+  }
   if (blob.kind !== BLOB_KIND.pageHashes && !blobId(keys, blob.kind, blob.frames).equals(blob.id)) {
     throw new BackupError('DATA_DAMAGED', 'a blob is not what its id says');
   }
-  return frames;
 }
 
 function salvage(

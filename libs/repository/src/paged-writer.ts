@@ -233,7 +233,10 @@ export class PagedWriter {
     let at = 0;
     for (const { blob, offset, length } of list.extents) {
       const all = blob === undefined ? undefined : await this.#hashesOf(blob, cache);
-      if (all !== undefined && (offset + length) * PAGE_HASH_BYTES <= all.length) {
+      const [from, to] = [offset * list.unit, (offset + length) * list.unit];
+      // The hashes of pages that are gone from their blob are still there.
+      const there = blob !== undefined && this.#index.hasRange(blob, from, to);
+      if (there && all !== undefined && (offset + length) * PAGE_HASH_BYTES <= all.length) {
         hashes.set(all.subarray(offset * PAGE_HASH_BYTES, (offset + length) * PAGE_HASH_BYTES), at * PAGE_HASH_BYTES);
         known.fill(1, at, at + length);
       }
@@ -248,7 +251,9 @@ export class PagedWriter {
     if (cache.has(key)) return cache.get(key);
     const id = pageHashesId(this.#keys, blob);
     const hashes =
-      this.#index.has(blob) && this.#index.has(id) ? await this.#reader.read(id).catch(() => undefined) : undefined;
+      this.#index.get(blob) !== undefined && this.#index.has(id)
+        ? await this.#reader.read(id).catch(() => undefined)
+        : undefined;
     cache.set(key, hashes);
     return hashes;
   }

@@ -1,7 +1,8 @@
-import { storedLength, type BlobEntry } from '@foodsave-backup/format';
+import { blobLength, hasBytes, storedLength, type BlobEntry, type ByteSpan } from '@foodsave-backup/format';
 import type { BlobIndex } from './blob-index.ts';
 import { PACK_TARGET } from './blob-writer.ts';
 import { packObjectKey } from './layout.ts';
+import { bytesLeft } from './punch.ts';
 import type { Usage } from './usage.ts';
 
 /** Dead bytes may be this part of all packs: beyond it, those with the most of them are rewritten (docs/decisions/fragmentation.md). */
@@ -81,11 +82,12 @@ function byFolderAndKey(a: Candidate, b: Candidate): number {
 export function liveBytes(index: BlobIndex, usage: Usage, condemned: ReadonlySet<string>): Map<string, number> {
   const live = new Map<string, number>();
   for (const id of usage.ids()) {
-    const places = index.all(id);
-    const kept = places.find(({ pack }) => !condemned.has(packObjectKey(pack.folder, pack.hash))) ?? places[0];
-    if (kept === undefined) continue;
-    const key = packObjectKey(kept.pack.folder, kept.pack.hash);
-    live.set(key, (live.get(key) ?? 0) + storedLength(kept.blob));
+    const places = index.all(id).flatMap(({ pack, blob }) => {
+      const needed = usage.of(id, blobLength(blob)) ?? [];
+      return holds(blob, needed) ? [{ key: packObjectKey(pack.folder, pack.hash), left: bytesLeft(blob, needed) }] : [];
+    });
+    const kept = places.find(({ key }) => !condemned.has(key)) ?? places[0];
+    if (kept !== undefined) live.set(kept.key, (live.get(kept.key) ?? 0) + kept.left);
   }
   for (const pack of index.packs()) {
     const key = packObjectKey(pack.folder, pack.hash);
@@ -94,6 +96,11 @@ export function liveBytes(index: BlobIndex, usage: Usage, condemned: ReadonlySet
     if (needed !== undefined) live.set(key, needed + pack.size - storedOf(index.blobsOf(pack.hash)));
   }
   return live;
+}
+
+/** Whether a copy of a blob has all that is needed of it. */
+export function holds(blob: BlobEntry, needed: readonly ByteSpan[]): boolean {
+  return needed.every(({ from, to }) => hasBytes(blob.frames, from, to));
 }
 
 function storedOf(blobs: readonly BlobEntry[]): number {

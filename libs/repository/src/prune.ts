@@ -1,5 +1,5 @@
 import { BackupError, throwIfCancelled } from '@foodsave-backup/kernel';
-import type { BlobEntry, IndexedPack, Manifest } from '@foodsave-backup/format';
+import { blobLength, type BlobEntry, type IndexedPack, type Manifest } from '@foodsave-backup/format';
 import type { PackRef } from './blob-index.ts';
 import { condemn, readCondemned, type Condemned } from './condemned.ts';
 import { BlobCopier } from './copier.ts';
@@ -7,7 +7,7 @@ import type { IndexLoad } from './index-store.ts';
 import { knownDamage, rememberDamage } from './known-damage.ts';
 import { packObjectKey } from './layout.ts';
 import { loadPresent, presentPacks, removePacks } from './present.ts';
-import { liveBytes, selectPacks, type Candidate } from './prune-select.ts';
+import { holds, liveBytes, selectPacks, type Candidate } from './prune-select.ts';
 import { Marker } from './reachable.ts';
 import type { Repository } from './repository.ts';
 
@@ -154,7 +154,8 @@ class Prune {
       throwIfCancelled(signal);
       const blobs = this.#stranded(pack, batch).filter(({ id }) => !copied.has(id.toString('latin1')));
       if (blobs.length === 0) continue;
-      const failed = await copier.copy(pack, blobs);
+      const { usage } = this.#marker;
+      const failed = await copier.copy(pack, blobs, (blob) => usage.of(blob.id, blobLength(blob)));
       if (failed.length > 0) kept.add(keyOf(pack));
       const lost = new Set(failed.map(({ id }) => id.toString('latin1')));
       for (const { id } of blobs) if (!lost.has(id.toString('latin1'))) copied.add(id.toString('latin1'));
@@ -182,10 +183,11 @@ class Prune {
   #stranded(pack: PackRef, batch: ReadonlySet<string>): BlobEntry[] {
     const { index } = this.#load;
     return index.blobsOf(pack.hash).filter((blob) => {
-      if (this.#marker.usage.of(blob.id, 0) === undefined) return false;
-      return index.all(blob.id).every(({ pack: other }) => {
+      const needed = this.#marker.usage.of(blob.id, blobLength(blob));
+      if (needed === undefined || !holds(blob, needed)) return false;
+      return !index.all(blob.id).some(({ pack: other, blob: copy }) => {
         const key = keyOf(other);
-        return batch.has(key) || this.#condemned.packs.has(key);
+        return !batch.has(key) && !this.#condemned.packs.has(key) && holds(copy, needed);
       });
     });
   }

@@ -1,11 +1,11 @@
 import { BackupError } from '@foodsave-backup/kernel';
-import { blobLength, type BlobEntry, type Folder, type IndexedPack } from '@foodsave-backup/format';
+import { blobLength, isWhole, type BlobEntry, type Folder, type IndexedPack } from '@foodsave-backup/format';
 import { BlobIndex } from './blob-index.ts';
-import { BlobWriter } from './blob-writer.ts';
+import { BlobCopier } from './copier.ts';
 import { judgeIndexFiles, packFiles, writeIndexAnew } from './index-truth.ts';
 import { rememberDamage } from './known-damage.ts';
 import { hashOfKey, packObjectKey } from './layout.ts';
-import { examinePack, openBlob } from './pack-examination.ts';
+import { examinePack } from './pack-examination.ts';
 import { quarantine, quarantineKey } from './quarantine.ts';
 import {
   affectedWith,
@@ -37,8 +37,6 @@ interface Survey {
   actions: RepairAction[];
 }
 
-const COMPRESSION_LEVEL = 3;
-
 /**
  * Reads every pack. The blobs that are whole in a damaged one go to new packs; the damaged one goes to quarantine and is never
  * deleted. The index then names what is there, and no note calls a pack damaged that is gone. Repairs what `repairIndex` does
@@ -54,7 +52,7 @@ export async function repairPacks(repository: Repository, options: RepairOptions
   const index = new BlobIndex();
   for (const [name, pack] of survey.good) index.addPack({ ...pack, folder: survey.found.get(name) ?? pack.folder });
   for (const pack of survey.damaged) actions.push(await putAside(repository, pack, options.dryRun));
-  const written = options.dryRun ? planned(survey, index) : await salvageBlobs(repository, survey, index);
+  const written = options.dryRun ? planned(survey, index) : await salvageBlobs(repository, survey);
   for (const pack of written) index.addPack(pack);
 
   const packs = new Map([...survey.good, ...written.map((pack) => [pack.hash.toString('hex'), pack] as const)]);
@@ -119,7 +117,10 @@ async function surveyPacks(repository: Repository, { dryRun, progress, signal }:
     survey.actions.push({ did: 'forgotten', what, reason: 'it is missing' });
   }
   const there = new Set<string>();
-  for (const { blobs } of survey.good.values()) for (const { id } of blobs) there.add(id.toString('latin1'));
+  for (const { blobs } of survey.good.values()) {
+    // Of a punched one, what a damaged pack holds may be more.
+    for (const { id, frames } of blobs) if (isWhole(frames)) there.add(id.toString('latin1'));
+  }
   for (const pack of survey.damaged) {
     pack.salvage = pack.salvage.filter(({ id }) => {
       const name = id.toString('latin1');
@@ -129,28 +130,17 @@ async function surveyPacks(repository: Repository, { dryRun, progress, signal }:
   return survey;
 }
 
-/** Stores what is whole of the damaged packs in new ones, and reads those back. */
-async function salvageBlobs(repository: Repository, survey: Survey, index: BlobIndex): Promise<readonly IndexedPack[]> {
-  const { storage, keys } = repository;
-  const writer = new BlobWriter(storage, keys, index, COMPRESSION_LEVEL);
+/** Stores what is whole of the damaged packs in new ones, which are read back. */
+async function salvageBlobs(repository: Repository, survey: Survey): Promise<readonly IndexedPack[]> {
+  const copier = new BlobCopier(repository);
   for (const { key, folder, salvage } of survey.damaged) {
     if (salvage.length === 0) continue;
     const { bytes, frameKey } = await examinePack(repository, key, salvage);
-    for (const blob of salvage) {
-      if (bytes === undefined) throw changed(key);
-      await writer.save(folder, blob.kind, openBlob(keys, frameKey, blob, bytes), { storedBytes: 0 }, blob.id);
-    }
+    if (bytes === undefined) throw changed(key);
+    const failed = await copier.copyFrom({ folder, bytes, key: frameKey }, salvage);
+    if (failed.length > 0) throw changed(key);
   }
-  const packs = await writer.finish();
-  for (const { folder, hash } of packs) {
-    const key = packObjectKey(folder, hash);
-    const { reason } = await examinePack(repository, key);
-    if (reason === undefined) continue;
-    throw new BackupError('VERIFICATION_FAILED', `${key}, just written, reads back differently (${reason})`, {
-      hint: 'The disk or the memory of this machine may be failing. Nothing was moved or deleted.',
-    });
-  }
-  return packs;
+  return copier.finish();
 }
 
 function changed(key: string): BackupError {

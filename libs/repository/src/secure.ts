@@ -1,10 +1,11 @@
-import type { BlobEntry, Manifest } from '@foodsave-backup/format';
+import { blobLength, type BlobEntry, type Manifest } from '@foodsave-backup/format';
 import type { BlobIndex, BlobLocation, PackRef } from './blob-index.ts';
 import { readCondemnedToRely } from './condemned.ts';
 import { BlobCopier } from './copier.ts';
 import { knownDamage } from './known-damage.ts';
 import { packObjectKey } from './layout.ts';
 import { loadPresent, presentPacks, removePacks } from './present.ts';
+import { holds } from './prune-select.ts';
 import { Marker } from './reachable.ts';
 import type { Repository } from './repository.ts';
 import type { Usage } from './usage.ts';
@@ -77,7 +78,7 @@ function strandedBlobs(index: BlobIndex, usage: Usage, condemned: ReadonlySet<st
   if (condemned.size === 0) return stranded;
   const isCondemned = ({ pack }: BlobLocation): boolean => condemned.has(packObjectKey(pack.folder, pack.hash));
   for (const id of usage.ids()) {
-    const places = index.all(id);
+    const places = index.all(id).filter(({ blob }) => holds(blob, usage.of(id, blobLength(blob)) ?? []));
     if (!places.every(isCondemned)) continue;
     for (const { pack, blob } of places.slice(0, 1)) stranded.set(pack, [...(stranded.get(pack) ?? []), blob]);
   }

@@ -86,10 +86,13 @@ export class BackupSession {
     if (own && this.#indexFiles.length > 0) await this.writeIndex();
   }
 
-  /** `previousRoot`: the tree of this component in the newest backup that has it. */
-  component(type: string, previousRoot: Buffer | undefined): ComponentWriter {
+  /**
+   * `previousRoot`: the tree of this component in the newest backup that has it. `standing`: that backup was there before this
+   * session began and after, so that where one of its nodes is, all below it is. Nodes of deleted backups may outlive that.
+   */
+  component(type: string, previousRoot: Buffer | undefined, standing = false): ComponentWriter {
     const previous = new PreviousTree(this.#trees, previousRoot);
-    return new ComponentWriter(this, folderOfType(type), previous, this.#index, this.#reader, this.#lossy);
+    return new ComponentWriter(this, folderOfType(type), previous, this.#index, this.#reader, this.#lossy || !standing);
   }
 
   /** Everything durable in packs. */

@@ -1,15 +1,11 @@
-/** Bytes `[from, to)` of a blob. */
-export interface Range {
-  from: number;
-  to: number;
-}
+import type { ByteSpan } from '@foodsave-backup/format';
 
 /** Lists are merged when they have grown by this many entries since the last time, so that memory follows what differs. */
 const MERGE_AFTER = 64;
 
 /** Bytes of one blob, as a set: added in any order, read as ascending ranges that neither touch nor overlap. */
 class RangeSet {
-  #ranges: Range[] = [];
+  #ranges: ByteSpan[] = [];
   #merged = 0;
 
   add(from: number, to: number): void {
@@ -22,9 +18,9 @@ class RangeSet {
     if (this.#ranges.length > 2 * this.#merged + MERGE_AFTER) this.ranges();
   }
 
-  ranges(): readonly Range[] {
+  ranges(): readonly ByteSpan[] {
     if (this.#ranges.length === this.#merged) return this.#ranges;
-    const merged: Range[] = [];
+    const merged: ByteSpan[] = [];
     for (const range of [...this.#ranges].sort((a, b) => a.from - b.from)) {
       const last = merged.at(-1);
       if (last !== undefined && range.from <= last.to) last.to = Math.max(last.to, range.to);
@@ -57,7 +53,7 @@ export class Usage {
   }
 
   /** What of a blob is needed, as ranges of its bytes; `undefined` when nothing is. `length`: bytes of the blob. */
-  of(id: Uint8Array, length: number): readonly Range[] | undefined {
+  of(id: Uint8Array, length: number): readonly ByteSpan[] | undefined {
     const key = keyOf(id);
     if (this.#whole.has(key)) return [{ from: 0, to: length }];
     return this.#parts.get(key)?.ranges();

@@ -21,6 +21,16 @@ interface Frame {
   readonly start: number;
   /** Where it starts in the pack. */
   readonly offset: number;
+  /** What of it was taken out, as no backup needed it. */
+  readonly holes: readonly Hole[];
+  /** SHA-256 of it with zeros in its holes; `hash` where it has none. */
+  readonly storedHash: Buffer;
+}
+
+/** Bytes `start` to before `end` of a frame. */
+interface Hole {
+  readonly start: number;
+  readonly end: number;
 }
 
 export interface Blob {
@@ -85,14 +95,26 @@ export class Blobs {
     return this.copies.has(id.toString('latin1'));
   }
 
-  /** One frame, uncompressed and compared with its hash; from another copy of the blob when the first is damaged. */
-  frame(id: Buffer, number: number): Buffer {
-    const key = `${id.toString('latin1')}${number}`;
-    const cached = this.frames.get(key);
-    if (cached) return cached;
-    const bytes = this.firstGood(id, (copy) => this.readFrame(id, copy, number));
-    this.frames.set(key, bytes);
-    return bytes;
+  /**
+   * One frame, uncompressed and compared with its hash; from another copy of the blob when the first is damaged, or has a hole
+   * in the bytes `from` to before `to`.
+   */
+  private frame(id: Buffer, number: number, from = 0, to = Infinity): Buffer {
+    return this.firstGood(id, (copy) => {
+      const holes = this.parsed(id, copy).frames[number]?.holes ?? [];
+      if (holes.some((hole) => hole.start < to && hole.end > from)) return undefined;
+      return this.readFrame(id, copy, number);
+    });
+  }
+
+  /** What is stored of a frame, with zeros in its holes; undefined when nothing is. */
+  remains(id: Buffer, number: number): { bytes: Buffer; holes: readonly Hole[] } | undefined {
+    const found = this.firstGood(id, (copy) => {
+      const frame = this.parsed(id, copy).frames[number];
+      if (frame?.stored === 0) return 'nothing' as const;
+      return { bytes: this.readFrame(id, copy, number), holes: frame?.holes ?? [] };
+    });
+    return found === 'nothing' ? undefined : found;
   }
 
   /** A whole blob of a tree or extent node. */
@@ -129,14 +151,15 @@ export class Blobs {
 
   private part(id: Buffer, number: number, from: number, length: number): Part {
     try {
-      return { length, bytes: this.frame(id, number).subarray(from, from + length) };
+      return { length, bytes: this.frame(id, number, from, from + length).subarray(from, from + length) };
     } catch (error) {
       if (!(error instanceof Damage)) throw error;
       return { length, lost: error.message };
     }
   }
 
-  private firstGood<Result>(id: Buffer, use: (copy: Copy) => Result): Result {
+  /** `use` gives undefined for a copy that lacks what is wanted and is sound. */
+  private firstGood<Result>(id: Buffer, use: (copy: Copy) => Result | undefined): Result {
     const key = id.toString('latin1');
     let failure = '';
     for (let tried = 0; ;) {
@@ -144,7 +167,9 @@ export class Blobs {
       const copies = Array.isArray(found) ? found : [found];
       for (const copy of copies.slice(tried)) {
         try {
-          return use(copy);
+          const result = use(copy);
+          if (result !== undefined) return result;
+          if (failure === '') failure = `a part of blob ${short(id)} was taken out, as no backup needed it`;
         } catch (error) {
           if (!(error instanceof Damage)) throw error;
           this.damage.add(error.message);
@@ -171,11 +196,16 @@ export class Blobs {
     const frame = blob.frames[number];
     if (!frame) throw new Damage(`blob ${short(blob.id)} lacks frame ${number}`);
     this.onPack(copy.pack);
+    // With holes, it is not the same in every pack.
+    const name = `${id.toString('latin1')}${number}${frame.holes.length > 0 ? copy.pack : ''}`;
+    const cached = this.frames.get(name);
+    if (cached) return cached;
     const { bytes, key } = this.packs.read(copy.pack, frame.offset, frame.stored);
     const what = `blob ${short(blob.id)} in ${this.packs.describe(copy.pack)}`;
     const content = key ? openFrame(key, blob, frame, number, bytes, what) : bytes;
     const plain = decode(frame.codec, content, frame.length, frame.length, what);
-    if (!sha256(plain).equals(frame.hash)) throw new Damage(`${what} is damaged (SHA-256)`);
+    if (!sha256(plain).equals(frame.storedHash)) throw new Damage(`${what} is damaged (SHA-256)`);
+    this.frames.set(name, plain);
     return plain;
   }
 
@@ -222,7 +252,7 @@ export class Blobs {
   }
 }
 
-const BLOB_SHAPE = { once: [1, 3, 5, 7, 9] };
+const BLOB_SHAPE = { once: [1, 3, 5, 7, 9, 11] };
 
 /** The id of the page hashes that belong to a pages blob. */
 export function pageHashesId(keys: Keys, pages: Buffer): Buffer {
@@ -239,6 +269,10 @@ function readBlob(record: Buffer, keys: Keys): Blob {
   const what = `blob ${short(id)}`;
   const kind = fields.number(1);
   const cursor = new Cursor(fields.bytes(9), `the list of frames of ${what}`);
+  const punched = fields.has(11) ? readPunched(fields.bytes(11), what) : new Map<number, Punched>();
+  if (punched.size > 0 && kind !== KIND.data && kind !== KIND.pages) {
+    throw new Damage(`${what} has holes, which its kind cannot have`);
+  }
   const frames: Frame[] = [];
   const identity: Buffer[] = [Buffer.of(kind & 0xff)];
   let start = 0;
@@ -250,7 +284,9 @@ function readBlob(record: Buffer, keys: Keys): Blob {
     const hash = cursor.take(32);
     if (length < 1 || length > MAX_FRAME || frames.length === MAX_FRAMES)
       throw new Damage(`${what} has a frame beyond the limits`);
-    frames.push({ length, stored, codec, hash, start, offset });
+    const found = holesOf(punched.get(frames.length), { length, stored, codec, hash }, what);
+    punched.delete(frames.length);
+    frames.push({ length, stored, codec, hash, start, offset, ...found });
     const prefix = Buffer.alloc(4);
     prefix.writeUInt32LE(length);
     identity.push(prefix, hash);
@@ -258,11 +294,58 @@ function readBlob(record: Buffer, keys: Keys): Blob {
     offset += stored;
   }
   if (frames.length === 0 || start > MAX_BLOB) throw new Damage(`${what} is beyond the limits`);
+  if (punched.size > 0 || frames.every(({ stored }) => stored === 0)) {
+    throw new Damage(`${what} has holes that do not fit`);
+  }
   // The id of page hashes names the blob they belong to; their content is compared with that blob's pages instead.
   if (kind > 255 || (kind !== KIND.pageHashes && !hmac(keys.blobId, ...identity).equals(id))) {
     throw new Damage(`${what} is damaged: its frames are not those that its id stands for`);
   }
   return { id, kind, length: start, firstFrame: fields.number(7), frames };
+}
+
+interface Punched {
+  /** None: all of the frame is gone. */
+  readonly holes: readonly Hole[];
+  readonly hash: Buffer;
+}
+
+/** What was taken out of frames, by their numbers. */
+function readPunched(value: Buffer, what: string): Map<number, Punched> {
+  const frames = new Map<number, Punched>();
+  const cursor = new Cursor(value, `the holes of ${what}`);
+  let last = -1;
+  while (cursor.remaining > 0) {
+    const number = cursor.varint();
+    if (number <= last || number >= MAX_FRAMES) throw new Damage(`${what} has holes in frames that are out of order`);
+    last = number;
+    const holes: Hole[] = [];
+    for (let left = cursor.varint(), end = 0; left > 0; left--) {
+      const start = end + cursor.varint();
+      if (holes.length > 0 && start === end) throw new Damage(`${what} has holes that touch`);
+      end = start + cursor.varint();
+      if (end === start) throw new Damage(`${what} has an empty hole`);
+      holes.push({ start, end });
+    }
+    frames.set(number, { holes, hash: holes.length === 0 ? Buffer.alloc(0) : cursor.take(32) });
+  }
+  if (frames.size === 0) throw new Damage(`${what} has an empty list of holes`);
+  return frames;
+}
+
+/** The holes of one frame, which must fit its length and what is stored of it. */
+function holesOf(
+  punched: Punched | undefined,
+  frame: { length: number; stored: number; codec: number; hash: Buffer },
+  what: string,
+): Pick<Frame, 'holes' | 'storedHash'> {
+  const { length, stored, codec, hash } = frame;
+  const gone = (punched?.holes.length ?? 1) === 0;
+  const [first] = punched?.holes ?? [];
+  const beyond = (punched?.holes.at(-1)?.end ?? 0) > length || (first?.start === 0 && first.end === length);
+  if (gone !== (stored === 0) || (gone && codec !== 0) || beyond) throw new Damage(`${what} has holes that do not fit`);
+  if (gone) return { holes: [{ start: 0, end: length }], storedHash: hash };
+  return { holes: punched?.holes ?? [], storedHash: punched?.hash ?? hash };
 }
 
 function openFrame(key: Buffer, blob: Blob, frame: Frame, number: number, sealed: Buffer, what: string): Buffer {

@@ -102,7 +102,7 @@ export class Verifier implements Visitor {
     this.checkedBlobs.add(key);
     try {
       const blob = this.blobs.describe(id, [KIND.data, KIND.pages]);
-      blob.frames.forEach((_, number) => this.blobs.frame(id, number));
+      blob.frames.forEach((_, number) => this.blobs.remains(id, number));
       if (blob.kind === KIND.pages && extent.unit > 1) this.checkPages(id, extent.unit);
     } catch (error) {
       if (!(error instanceof Damage)) throw error;
@@ -123,9 +123,14 @@ export class Verifier implements Visitor {
     const hashes = this.blobs.whole(hashesId, KIND.pageHashes);
     let at = 0;
     for (let number = 0; number < blob.frames.length; number++) {
-      const frame = this.blobs.frame(id, number);
-      for (let page = 0; page < frame.length; page += pageSize) {
-        const hash = sha256(this.blobs.keys.pageHash, frame.subarray(page, page + pageSize));
+      const left = this.blobs.remains(id, number);
+      for (let page = 0; page < (blob.frames[number]?.length ?? 0); page += pageSize) {
+        const end = page + pageSize;
+        if (left === undefined || left.holes.some((hole) => hole.start < end && hole.end > page)) {
+          at += 16;
+          continue;
+        }
+        const hash = sha256(this.blobs.keys.pageHash, left.bytes.subarray(page, end));
         if (!hash.subarray(0, 16).equals(hashes.subarray(at, at + 16))) at = Number.NaN;
         at += 16;
       }

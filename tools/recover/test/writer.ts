@@ -36,7 +36,7 @@ export function zigzag(value: number | bigint): Buffer {
   return varint(n >= 0n ? n * 2n : -n * 2n - 1n);
 }
 
-function field(tag: number, value: Uint8Array): Buffer {
+export function field(tag: number, value: Uint8Array): Buffer {
   return cat(varint(tag), varint(value.length), value);
 }
 
@@ -111,7 +111,7 @@ interface PendingBlob {
   id: Buffer;
   kind: number;
   extra: Buffer;
-  frames: { plain: Buffer; codec: number; stored: Buffer | undefined; claim: number }[];
+  frames: { plain: Buffer; hash: Buffer; codec: number; stored: Buffer | undefined; claim: number }[];
 }
 
 export interface BlobOptions {
@@ -123,6 +123,27 @@ export interface BlobOptions {
   claim?: number;
   /** More fields of the blob's record. */
   extra?: Buffer;
+  /** By the number of a frame: what is taken out of it (first byte, bytes), or all of it. */
+  holes?: Readonly<Record<number, 'all' | readonly [number, number][]>>;
+}
+
+function holed(plain: Buffer, holes: readonly [number, number][]): Buffer {
+  const left = Buffer.from(plain);
+  for (const [start, length] of holes) left.fill(0, start, start + length);
+  return left;
+}
+
+function punchedField(frames: readonly Buffer[], holes: NonNullable<BlobOptions['holes']>): Buffer {
+  const parts = Object.entries(holes).map(([number, of]) => {
+    if (of === 'all') return cat(varint(Number(number)), varint(0));
+    const ranges = of.map(([start, length], i) => {
+      const [from = 0, bytes = 0] = of[i - 1] ?? [];
+      return cat(varint(start - from - bytes), varint(length));
+    });
+    const hash = sha(holed(frames[Number(number)] ?? Buffer.alloc(0), of));
+    return cat(varint(Number(number)), varint(of.length), ...ranges, hash);
+  });
+  return parts.length === 0 ? Buffer.alloc(0) : field(11, cat(...parts));
 }
 
 export interface WriterOptions {
@@ -203,8 +224,14 @@ export class Writer {
     const parts = frames.map((plain) => cat(u32(options.claim ?? plain.length), sha(plain)));
     const id = options.id ?? this.hmac('blob id', Buffer.of(kind), ...parts);
     const list = this.pending.get(folder) ?? [];
-    const coded = frames.map((plain) => ({ plain, codec, stored, claim: options.claim ?? plain.length }));
-    list.push({ id, kind, extra: options.extra ?? Buffer.alloc(0), frames: coded });
+    const coded = frames.map((plain, i) => {
+      const base = { plain, hash: sha(plain), codec, stored, claim: options.claim ?? plain.length };
+      const holes = options.holes?.[i];
+      if (holes === undefined) return base;
+      return holes === 'all' ? { ...base, codec: 0, stored: Buffer.alloc(0) } : { ...base, plain: holed(plain, holes) };
+    });
+    const extra = cat(options.extra ?? Buffer.alloc(0), punchedField(frames, options.holes ?? {}));
+    list.push({ id, kind, extra, frames: coded });
     this.pending.set(folder, list);
     return id;
   }
@@ -250,7 +277,7 @@ export class Writer {
         frames.push(bytes);
         number += 1;
         offset += bytes.length;
-        return cat(varint(frame.claim), varint(bytes.length), Buffer.of(frame.codec), sha(frame.plain));
+        return cat(varint(frame.claim), varint(bytes.length), Buffer.of(frame.codec), frame.hash);
       });
       records.push(
         cat(
@@ -335,7 +362,7 @@ export class Writer {
   private frame(header: Buffer, blob: PendingBlob, i: number, number: number): Buffer {
     const { plain, codec, stored, claim } = blob.frames[i]!;
     const bytes = stored ?? (codec === 0 ? plain : zstdCompressSync(plain));
-    if (!this.encrypted) return bytes;
+    if (!this.encrypted || bytes.length === 0) return bytes;
     const nonce = cat(u32(1), u32(number), u32(0));
     const additional = cat(blob.id, Buffer.of(blob.kind), u32(i), u32(claim), Buffer.of(codec));
     return this.gcm(this.objectKey(1, header), nonce, additional, bytes);
