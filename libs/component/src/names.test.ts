@@ -42,7 +42,7 @@ describe('names', () => {
     'a\0b',
     '\ud800',
     'x'.repeat(256),
-    'd/'.repeat(2100) + 'x',
+    'd/'.repeat(140_000) + 'x',
     '\udcc3\udca9',
   ])('refuses the path %j', (path) => {
     expect(() => {

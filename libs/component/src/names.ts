@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { BackupError, printable } from '@foodsave-backup/kernel';
 
-/** Longest layout path that is accepted, in bytes: Linux' PATH_MAX without its NUL. */
-export const MAX_PATH_BYTES = 4095;
+/** Longest layout path that is accepted, in bytes: 1,024 names, as deep as the repository format goes. No system call is given it whole. */
+const MAX_PATH_BYTES = 256 * 1024;
 /** Longest single name that is accepted, in bytes: NAME_MAX. */
 export const MAX_NAME_BYTES = 255;
 

@@ -1,4 +1,4 @@
-import type { Clock } from '@foodsave-backup/kernel';
+import type { Clock, Piece } from '@foodsave-backup/kernel';
 
 /**
  * What the engine needs of something that can be backed up. A driver turns a configuration into a `Component`; the engine
@@ -75,11 +75,13 @@ export interface PreviousEntry {
   kind: EntryKind;
   size: number;
   meta: EntryMeta;
-  /** SHA-256 of the content, 32 bytes; absent for entries without content. */
+  /** SHA-256 of the content, 32 bytes; absent for entries without content, and for files with long holes (`blockSha256`). */
   sha256?: Uint8Array;
+  blockSha256?: Uint8Array;
 }
 
-export type EntryKind = 'file' | 'directory' | 'symlink';
+/** Sockets and devices are no entries: a driver leaves them out and says so. */
+export type EntryKind = 'file' | 'directory' | 'symlink' | 'fifo';
 
 /** POSIX metadata. Times are nanoseconds since the epoch. */
 export interface EntryMeta {
@@ -91,6 +93,27 @@ export interface EntryMeta {
   /** For "unchanged?" only, never restored. */
   ctimeNs?: bigint;
   inode?: bigint;
+  /** Extended attributes, ACLs among them, ascending by name. Absent when nobody looked; empty when there are none. */
+  xattrs?: readonly Xattr[];
+}
+
+export interface Xattr {
+  /** As `decodeName` gives it: `user.comment`, `system.posix_acl_access`. */
+  name: string;
+  value: Uint8Array;
+}
+
+/** Says that an entry is one of several names of one file. */
+export interface HardLink {
+  /** Equal for all names of the file within the dump, 1 to 32 bytes, and the same at the next dump where that can be had. */
+  id: Uint8Array;
+  /** Of a dump: how many names the file has, wherever they are. */
+  names: number;
+  /**
+   * Of a dump: a name of this file came before, and the file has not changed since. The content that was stored then is taken;
+   * `content` is only read when there is none.
+   */
+  again: boolean;
 }
 
 export interface DumpEntry {
@@ -103,16 +126,31 @@ export interface DumpEntry {
   linkTarget?: string;
   /** Of a file. Absent when `unchanged`. */
   content?: EntryContent;
+  /** Of a file with more than one name. */
+  link?: HardLink;
   /** The driver vouches that the content equals `previous(path)`: the engine reuses it without reading. */
   unchanged?: boolean;
 }
 
 export type EntryContent = StreamContent | PagedContent;
 
+/** The bytes of a content in order; for who asks for them, runs of zeros as holes. */
+export interface ContentSource {
+  (): AsyncIterable<Uint8Array>;
+  (options: { holes: true }): AsyncIterable<Piece>;
+}
+
 /** A byte stream, read once, in order. Pieces of 64 KiB to 4 MiB; a piece is not touched by the producer after it was yielded. */
 export interface StreamContent {
   kind: 'stream';
-  open(): AsyncIterable<Uint8Array>;
+  open: ContentSource;
+  /** Much of it are holes: it is hashed in blocks, so that they cost no time. */
+  sparse?: boolean;
+  /**
+   * Asked when `open` has thrown: true leaves the entry out of the backup, of which the driver has told (`warn`, `incomplete`).
+   * Otherwise, and without this method, the component fails.
+   */
+  failed?(error: unknown): boolean;
   /** Called after the last piece: `changed` when the source was altered while it was read (even after retries). */
   finish?(): Promise<{ changed: boolean; meta?: EntryMeta }>;
 }
@@ -171,10 +209,15 @@ export interface RestoreEntry {
   meta: EntryMeta;
   size: number;
   linkTarget?: string;
-  /** SHA-256 that the content must have, 32 bytes. */
+  /** SHA-256 that the content must have, 32 bytes; of a file with long holes `blockSha256` (`BlockHash` of the kernel). */
   sha256?: Uint8Array;
+  blockSha256?: Uint8Array;
+  /** Of a file with more than one name: equal for all of them within the component. */
+  link?: Pick<HardLink, 'id'>;
+  /** Bytes of a file that are holes. */
+  holeBytes?: number;
   /** Of a file: its bytes in order, already verified against the backup's own hashes. */
-  content?: () => AsyncIterable<Uint8Array>;
+  content?: ContentSource;
 }
 
 export interface RestorePlan {

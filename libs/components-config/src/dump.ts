@@ -47,7 +47,8 @@ export class ConfigDump implements Dump {
 
   async *entries(): AsyncGenerator<DumpEntry, void, undefined> {
     let virtual = this.environmentEntries();
-    for await (const entry of this.walk.entries()) {
+    // Each name is looked through, and redacted, by itself.
+    for await (const { link: _link, ...entry } of this.walk.entries()) {
       if (virtual.length > 0 && compareLayoutPaths(entry.path, ENVIRONMENT_DIRECTORY) > 0) {
         yield* virtual;
         virtual = [];
@@ -105,7 +106,7 @@ export class ConfigDump implements Dump {
   }
 
   facts(): Promise<ComponentFacts> {
-    const { files, directories, links, bytes, changedWhileRead, unreadable, vanished, special, incomplete } =
+    const { files, directories, links, bytes, changedWhileRead, unreadable, vanished, special, skipped, incomplete } =
       this.walk.stats;
     return Promise.resolve({
       capturedAt: this.options.capturedAt,
@@ -121,6 +122,7 @@ export class ConfigDump implements Dump {
       unreadable,
       vanished,
       special,
+      skipped,
       ...(incomplete || this.leftOut ? { incomplete: true } : {}),
     });
   }

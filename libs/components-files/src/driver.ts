@@ -157,7 +157,11 @@ function filesFacts(stats: WalkStats, capturedAt: string): ComponentFacts {
     unreadable: stats.unreadable,
     vanished: stats.vanished,
     special: stats.special,
+    skipped: stats.skipped,
     hardLinked: stats.hardLinked,
+    sparse: stats.sparse,
+    ...(stats.xattrs === undefined ? {} : { xattrs: stats.xattrs }),
+    ...(stats.otherXattrs.length === 0 ? {} : { xattrsNotKept: stats.otherXattrs }),
     ...(stats.incomplete ? { incomplete: true } : {}),
   };
 }

@@ -63,8 +63,9 @@ export class StoreDump implements Dump {
 
   async facts(): Promise<ComponentFacts> {
     const { snapshot, facts, capturedAt } = await this.take();
-    const { files, bytes, special, unreadable, incomplete } = snapshot.stats;
-    return { ...facts, capturedAt, files, bytes, special, unreadable, ...(incomplete ? { incomplete: true } : {}) };
+    const { files, bytes, special, skipped, unreadable, incomplete } = snapshot.stats;
+    const counts = { files, bytes, special, skipped, unreadable };
+    return { ...facts, capturedAt, ...counts, ...(incomplete ? { incomplete: true } : {}) };
   }
 
   async close(): Promise<void> {

@@ -18,7 +18,7 @@ const PAUSE_MS = 200;
 const NEVER_RACY = 1n << 62n;
 
 export interface SnapshotOptions<Facts> {
-  walk: Omit<WalkOptions, 'startedNs' | 'warn' | 'content'>;
+  walk: Omit<WalkOptions, 'startedNs' | 'warn' | 'content' | 'attributes'>;
   clock: Clock;
   /** New directory for the copies. */
   directory: string;
@@ -114,6 +114,7 @@ async function look<Facts>(options: SnapshotOptions<Facts>): Promise<Look> {
   const walk = new TreeWalk({
     ...options.walk,
     content: false,
+    attributes: true,
     startedNs: NEVER_RACY,
     warn: (warning) => warnings.push(warning),
   });

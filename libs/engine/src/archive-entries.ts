@@ -1,6 +1,7 @@
 import { compareLayoutPaths, decodeName } from '@foodsave-backup/component';
+import { isHole, WholeHash } from '@foodsave-backup/kernel';
 import type { EntryRecord, RecordMeta, SourceEntry } from '@foodsave-backup/archive';
-import { readContent, type FileEntry, type Manifest, type TreeEntry } from '@foodsave-backup/repository';
+import { readContent, readPieces, type FileEntry, type Manifest, type TreeEntry } from '@foodsave-backup/repository';
 import { encodeMeta } from './archive-meta.ts';
 import { namesToPath, wanted } from './names-path.ts';
 import type { Source } from './restore-entries.ts';
@@ -77,7 +78,7 @@ function smallest(cursors: readonly Cursor[]): string | undefined {
   return path;
 }
 
-function* recordsAt(source: Source, here: readonly Cursor[]): Generator<SourceEntry, void, undefined> {
+async function* recordsAt(source: Source, here: readonly Cursor[]): AsyncGenerator<SourceEntry, void, undefined> {
   const groups: { first: Walked; in: Record<string, RecordMeta> }[] = [];
   for (const { instance, head } of here) {
     if (head === undefined) continue;
@@ -88,7 +89,7 @@ function* recordsAt(source: Source, here: readonly Cursor[]): Generator<SourceEn
   }
   for (const { first, in: components } of groups) {
     const { entry } = first;
-    const record = recordOf(first, components);
+    const record = await recordOf(source, first, components);
     yield entry.type === 'file' ? { record, content: () => readContent(source.blobs, entry) } : { record };
   }
 }
@@ -100,16 +101,35 @@ function isSame(a: TreeEntry, b: TreeEntry): boolean {
 }
 
 function sameFile(a: FileEntry, b: FileEntry): boolean {
-  return a.size === b.size && a.sha256.equals(b.sha256);
+  const [one, other] = [a.blockSha256 ?? a.sha256, b.blockSha256 ?? b.sha256];
+  const alike = (a.blockSha256 === undefined) === (b.blockSha256 === undefined);
+  return alike && a.size === b.size && one !== undefined && other?.equals(one) === true;
 }
 
-function recordOf({ path, entry }: Walked, components: Record<string, RecordMeta>): EntryRecord {
+/** SHA-256 of a content, in hexadecimal. That of a file with long holes is known by blocks only, so that it must be read. */
+async function wholeHash(source: Source, entry: FileEntry): Promise<string> {
+  if (entry.sha256 !== undefined) return entry.sha256.toString('hex');
+  const hash = new WholeHash();
+  for await (const piece of readPieces(source.blobs, entry)) {
+    if (isHole(piece)) hash.zeros(piece.hole);
+    else hash.update(piece);
+  }
+  return hash.digest().toString('hex');
+}
+
+async function recordOf(
+  source: Source,
+  { path, entry }: Walked,
+  components: Record<string, RecordMeta>,
+): Promise<EntryRecord> {
   switch (entry.type) {
     case 'file':
-      return { path, kind: 'file', size: entry.size, sha256: entry.sha256.toString('hex'), in: components };
+      return { path, kind: 'file', size: entry.size, sha256: await wholeHash(source, entry), in: components };
     case 'symlink':
       return { path, kind: 'symlink', target: decodeName(entry.target), in: components };
     case 'directory':
       return { path, kind: 'directory', in: components };
+    case 'fifo':
+      return { path, kind: 'fifo', in: components };
   }
 }

@@ -1,5 +1,5 @@
-import { archiveInvalid, type JsonValue, type RecordMeta } from '@foodsave-backup/archive';
-import type { TreeEntry } from '@foodsave-backup/repository';
+import { archiveInvalid, isJsonObject, type JsonValue, type RecordMeta } from '@foodsave-backup/archive';
+import type { TreeEntry, TreeXattr } from '@foodsave-backup/repository';
 import { printable } from '@foodsave-backup/kernel';
 
 /**
@@ -7,7 +7,7 @@ import { printable } from '@foodsave-backup/kernel';
  * and inode to one disk. An archive that could bring those along could make the next backup believe that a file is unchanged.
  */
 const NOT_CARRIED = new Set([
-  ...['name', 'type', 'size', 'sha256', 'target'],
+  ...['name', 'type', 'size', 'sha256', 'blockSha256', 'holeBytes', 'target'],
   ...['extents', 'extentRoot', 'tree', 'files', 'bytes', 'implied', 'ctimeNs', 'inode'],
 ]);
 
@@ -62,6 +62,9 @@ export interface ArchivedMeta {
   gid?: number;
   pageSize?: number;
   changedWhileRead?: boolean;
+  xattrs?: TreeXattr[];
+  /** Equal for all names of one file. */
+  link?: Buffer;
 }
 
 type Check = (value: JsonValue) => unknown;
@@ -76,8 +79,41 @@ const CHECKS: Readonly<Partial<Record<string, Check>>> = {
     return size >= 512 && (size & (size - 1)) === 0 ? size : undefined;
   },
   changedWhileRead: (value) => (value === true ? value : undefined),
+  xattrs: (value) => xattrsOf(value),
+  link: (value) => {
+    const link = bytesOf(value);
+    return link !== undefined && link.length >= 1 && link.length <= 32 ? link : undefined;
+  },
 };
+
+const XATTR_BYTES = 256 * 1024;
+
+/** Each `{ object: { name: { bytes }, value: { bytes } } }`, as a tree takes them: ascending, and not too large together. */
+function xattrsOf(value: JsonValue): TreeXattr[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const xattrs: TreeXattr[] = [];
+  let size = 0;
+  for (const item of value) {
+    const pair = isJsonObject(item) ? item['object'] : undefined;
+    if (!isJsonObject(pair)) return undefined;
+    const name = bytesOf(pair['name'] ?? null);
+    const content = bytesOf(pair['value'] ?? null);
+    const last = xattrs.at(-1);
+    if (name === undefined || content === undefined || name.length < 1 || name.length > 255 || name.includes(0))
+      return undefined;
+    if (last !== undefined && Buffer.compare(last.name, name) >= 0) return undefined;
+    size += name.length + content.length + 8;
+    xattrs.push({ name, value: content });
+  }
+  return size > XATTR_BYTES ? undefined : xattrs;
+}
 
 function number(value: JsonValue, max: number): number | undefined {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max ? value : undefined;
+}
+
+/** The bytes of `{ "bytes": … }`. */
+function bytesOf(value: JsonValue): Buffer | undefined {
+  const text = isJsonObject(value) ? value['bytes'] : undefined;
+  return typeof text === 'string' && /^[A-Za-z0-9+/]*={0,2}$/.test(text) ? Buffer.from(text, 'base64') : undefined;
 }

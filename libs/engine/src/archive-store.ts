@@ -51,6 +51,10 @@ export class ArchiveStore {
       for (const { writer, meta } of instances) writer.addLink(names, meta, encodeName(target));
       return;
     }
+    if (kind === 'fifo') {
+      for (const { writer, meta } of instances) writer.addFifo(names, meta);
+      return;
+    }
     assert(content !== undefined, 'a file of an archive has a content');
     const [only, ...others] = instances;
     if (only !== undefined && others.length === 0) {
@@ -79,7 +83,7 @@ export class ArchiveStore {
 async function addFile(
   writer: ComponentWriter,
   record: EntryRecord,
-  { pageSize, changedWhileRead, ...meta }: ArchivedMeta,
+  { pageSize, changedWhileRead, link, ...meta }: ArchivedMeta,
   content: AsyncIterable<Uint8Array>,
   progress: (bytes: number) => void,
 ): Promise<void> {
@@ -91,7 +95,11 @@ async function addFile(
   }
   // Small files that the repository has already are found by their path in the newest backup.
   await writer.previous(names);
-  await writer.addStream(names, content, () => Promise.resolve({ meta, changed: changedWhileRead === true }), progress);
+  // How many names the file has is not known; each comes with its content, which is stored once.
+  const how = link === undefined ? {} : { name: { link, names: Number.MAX_SAFE_INTEGER } };
+  const finish = (): Promise<{ meta: typeof meta; changed: boolean }> =>
+    Promise.resolve({ meta, changed: changedWhileRead === true });
+  await writer.addStream(names, content, finish, progress, how);
 }
 
 /** The pages of a database that comes as a stream: they are asked for once each, in order. */

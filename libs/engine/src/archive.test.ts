@@ -1,6 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, lutimes, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  link,
+  lstat,
+  lutimes,
+  mkdir,
+  readdir,
+  readFile,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { MemoryStorage } from '@foodsave-backup/storage';
 import { compareTrees } from '@foodsave-backup/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -24,6 +36,9 @@ beforeAll(async () => {
   await lutimes(world.join('data/files/odd-link'), 1_700_000_000.25, 1_700_000_000.25);
   await utimes(world.join('data/files/a.txt'), 1_700_000_001, 1_700_000_001.123456);
   await chmod(world.join('data/files/a.txt'), 0o640);
+  await link(world.join('data/files/many/0.bin'), world.join('data/files/other-name'));
+  execFileSync('mkfifo', [world.join('data/files/pipe')]);
+  execFileSync('setfattr', ['-n', 'user.note', '-v', 'kept', world.join('data/files/a.txt')]);
   world.sql('CREATE TABLE big (id INTEGER PRIMARY KEY, text TEXT)');
   world.sql(
     'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO big SELECT i, hex(randomblob(200)) FROM n',
@@ -69,7 +84,13 @@ describe.each(FORMATS)('%s', (format) => {
     // What only the records hold, and the seconds of a ZIP.
     const missing = differences.filter((d) => !d.what.endsWith('mtime')).map((d) => `${d.path} ${d.what}`);
     expect(missing.sort()).toEqual(
-      ['.foodsave-backup extra', 'data/files/caf\\xe9 missing', 'data/files/odd-link missing'].sort(),
+      [
+        '.foodsave-backup extra',
+        'data/files/caf\\xe9 missing',
+        'data/files/odd-link missing',
+        'data/files/other-name hard-links',
+        'data/files/pipe missing',
+      ].sort(),
     );
     await expectNoScratch(world);
   });
@@ -105,6 +126,9 @@ describe.each(FORMATS)('%s', (format) => {
     const differences = await compareTrees(world.join(`original-${format}`), other.join(`imported-${format}`));
     // The directory that a restore makes is nobody's.
     expect(differences.filter((d) => d.path !== '.')).toEqual([]);
+    expect((await lstat(other.join(`imported-${format}/data/files/other-name`))).nlink).toBe(2);
+    const note = other.join(`imported-${format}/data/files/a.txt`);
+    expect(execFileSync('getfattr', ['-d', '--absolute-names', note]).toString()).toContain('user.note="kept"');
     const verified = await other.must<{ status: string }>({ command: 'verify', name, level: 'full' });
     expect(verified.status).toBe('ok');
     await expectNoScratch(other);

@@ -1,8 +1,9 @@
 import { BackupError, isoTime, serializeError, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
-import type { Component, Dump, DumpEntry, EntryMeta, PreviousEntry } from '@foodsave-backup/component';
-import type { FileEntry, ManifestComponent, TreeEntry, TreeMeta } from '@foodsave-backup/repository';
+import type { ContentDigest } from '@foodsave-backup/kernel';
+import type { Component, Dump, DumpEntry, EntryMeta, PreviousEntry, Xattr } from '@foodsave-backup/component';
+import type { FileEntry, ManifestComponent, TreeEntry, TreeMeta, TreeXattr } from '@foodsave-backup/repository';
 import type { BackupSession, ComponentWriter } from '@foodsave-backup/repository';
-import { encodeName } from '@foodsave-backup/component';
+import { decodeName, encodeName } from '@foodsave-backup/component';
 import { pathToNames } from './names-path.ts';
 import { openComponent } from './opened.ts';
 import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
@@ -142,17 +143,11 @@ async function dumpInto(
     for await (const entry of dump.entries()) {
       throwIfCancelled(context.signal);
       progress.file(entry.path);
-      if (await addEntry(entry, writer, progress)) {
-        changed++;
-        const message = 'It changed while it was read';
-        context.emit({
-          type: 'warning',
-          component: component.instance,
-          code: 'CHANGED_WHILE_READ',
-          message,
-          path: entry.path,
-        });
-      }
+      if (!(await addEntry(entry, writer, progress))) continue;
+      changed++;
+      const { instance } = component;
+      const message = 'It changed while it was read';
+      context.emit({ type: 'warning', component: instance, code: 'CHANGED_WHILE_READ', message, path: entry.path });
     }
     const facts = await dump.facts();
     return {
@@ -177,32 +172,60 @@ async function addEntry(entry: DumpEntry, writer: ComponentWriter, progress: Cap
     writer.addLink(names, meta, encodeName(entry.linkTarget ?? ''));
     return false;
   }
+  if (entry.kind === 'fifo') {
+    writer.addFifo(names, meta);
+    return false;
+  }
+  return addFile(entry, names, meta, writer, (bytes) => {
+    progress.add(bytes);
+  });
+}
+
+async function addFile(
+  entry: DumpEntry,
+  names: Buffer[],
+  meta: TreeMeta,
+  writer: ComponentWriter,
+  progress: (bytes: number) => void,
+): Promise<boolean> {
+  const { link, content } = entry;
+  const name = link && { link: Buffer.from(link.id), names: link.names };
   if (entry.unchanged === true) {
     const before = await writer.previous(names);
     if (before?.type !== 'file')
       throw new BackupError('INTERNAL', `${entry.path} was called unchanged and has no previous version`);
-    writer.addUnchanged(names, meta, before);
-    progress.add(before.size);
+    writer.addUnchanged(names, meta, before, name);
+    progress(before.size);
     return false;
   }
-  const { content } = entry;
+  if (name && link.again) {
+    const stored = writer.addAgain(names, name);
+    if (stored !== undefined) {
+      progress(stored.size);
+      return stored.changedWhileRead === true;
+    }
+  }
   if (content === undefined) throw new BackupError('INTERNAL', `${entry.path} has no content`);
-  const add = (bytes: number): void => {
-    progress.add(bytes);
-  };
   if (content.kind === 'paged') {
-    await writer.addPaged(names, meta, content, add);
+    await writer.addPaged(names, meta, content, progress);
     return false;
   }
   const finish = async (): Promise<{ meta: TreeMeta; changed: boolean }> => {
     const end = await content.finish?.();
     return { meta: end?.meta === undefined ? meta : toTreeMeta(end.meta), changed: end?.changed ?? false };
   };
-  return (await writer.addStream(names, content.open(), finish, add)).changed;
+  try {
+    const how = { byBlocks: content.sparse === true, ...(name ? { name } : {}) };
+    return (await writer.addStream(names, content.open({ holes: true }), finish, progress, how)).changed;
+  } catch (error) {
+    // What was stored of it is referred to by nothing.
+    if (content.failed?.(error) === true) return false;
+    throw error;
+  }
 }
 
 function toTreeMeta(meta: EntryMeta): TreeMeta {
-  const { mode, uid, gid, mtimeNs, ctimeNs, inode } = meta;
+  const { mode, uid, gid, mtimeNs, ctimeNs, inode, xattrs } = meta;
   return {
     mode,
     uid,
@@ -210,7 +233,12 @@ function toTreeMeta(meta: EntryMeta): TreeMeta {
     mtimeNs,
     ...(ctimeNs === undefined ? {} : { ctimeNs }),
     ...(inode === undefined ? {} : { inode }),
+    ...(xattrs === undefined ? {} : { xattrs: xattrs.map(toTreeXattr) }),
   };
+}
+
+function toTreeXattr({ name, value }: Xattr): TreeXattr {
+  return { name: encodeName(name), value: Buffer.from(value.buffer, value.byteOffset, value.byteLength) };
 }
 
 export function toEntryMeta(entry: TreeEntry): EntryMeta {
@@ -218,13 +246,20 @@ export function toEntryMeta(entry: TreeEntry): EntryMeta {
   const base: EntryMeta = { mode, mtimeNs, uid: entry.uid ?? 0, gid: entry.gid ?? 0 };
   if (ctimeNs !== undefined) base.ctimeNs = ctimeNs;
   if (inode !== undefined) base.inode = inode;
+  if (entry.xattrs) base.xattrs = entry.xattrs.map(({ name, value }) => ({ name: decodeName(name), value }));
   return base;
+}
+
+/** The hash that a file has. */
+export function digestOf({ sha256, blockSha256 }: FileEntry): ContentDigest {
+  if (blockSha256 !== undefined) return { blockSha256 };
+  return sha256 === undefined ? {} : { sha256 };
 }
 
 function toPrevious(entry: TreeEntry | undefined): PreviousEntry | undefined {
   if (entry === undefined) return undefined;
   const size = entry.type === 'file' ? entry.size : 0;
   const previous: PreviousEntry = { kind: entry.type, size, meta: toEntryMeta(entry) };
-  if (entry.type === 'file') previous.sha256 = (entry satisfies FileEntry).sha256;
+  if (entry.type === 'file') Object.assign(previous, digestOf(entry));
   return previous;
 }

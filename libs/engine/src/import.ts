@@ -109,7 +109,7 @@ async function checkArchive({ archive, context, result }: ImportJob): Promise<vo
       if (count === undefined) continue;
       if (record.kind === 'file') count.files++;
       else if (record.kind === 'directory') count.directories++;
-      else count.links++;
+      else if (record.kind === 'symlink') count.links++;
       count.sizeBytes += record.size ?? 0;
     }
     if (content === undefined) continue;
@@ -135,14 +135,14 @@ function assertCounts(
 
 /** Everything that storing it will rely on. */
 function assertRecord({ path, kind, size = 0, in: components }: EntryRecord): void {
-  if (kind !== 'file' && kind !== 'directory' && kind !== 'symlink') {
+  if (kind !== 'file' && kind !== 'directory' && kind !== 'symlink' && kind !== 'fifo') {
     throw archiveInvalid(`"${printable(path)}" is a ${kind}, which this software does not know`, {
       hint: 'Update this software.',
     });
   }
   for (const meta of Object.values(components)) {
-    const { pageSize, changedWhileRead } = decodeMeta(path, meta);
-    const onlyFiles = pageSize !== undefined || changedWhileRead !== undefined;
+    const { pageSize, changedWhileRead, link } = decodeMeta(path, meta);
+    const onlyFiles = pageSize !== undefined || changedWhileRead !== undefined || link !== undefined;
     if ((onlyFiles && kind !== 'file') || (pageSize !== undefined && size % pageSize !== 0)) {
       throw archiveInvalid(`the metadata of "${printable(path)}" contradicts itself`);
     }

@@ -170,13 +170,18 @@ function listingEntry(path: string, entry: TreeEntry): TreeListingEntry {
   const base = { path, mode: entry.mode, modifiedAt };
   switch (entry.type) {
     case 'file':
-      return { ...base, type: 'file', sizeBytes: entry.size, sha256: entry.sha256.toString('hex') };
+      return {
+        ...{ ...base, type: 'file', sizeBytes: entry.size },
+        ...(entry.sha256 === undefined ? {} : { sha256: entry.sha256.toString('hex') }),
+      };
     case 'directory':
       if (entry.implied === true)
         return { path, type: 'directory', sizeBytes: entry.bytes ?? 0, files: entry.files ?? 0 };
       return { ...base, type: 'directory', sizeBytes: entry.bytes ?? 0, files: entry.files ?? 0 };
     case 'symlink':
       return { ...base, type: 'symlink', sizeBytes: 0, linkTarget: decodeName(entry.target) };
+    case 'fifo':
+      return { ...base, type: 'fifo', sizeBytes: 0 };
   }
 }
 

@@ -1,8 +1,8 @@
 import { toBackupError, type BackupError } from '@foodsave-backup/kernel';
-import { decodeName, type RestoreEntry } from '@foodsave-backup/component';
+import { contentSource, decodeName, type RestoreEntry } from '@foodsave-backup/component';
 import type { ManifestComponent, TreeEntry } from '@foodsave-backup/repository';
-import { readContent, type BlobReader, type TreeReader } from '@foodsave-backup/repository';
-import { toEntryMeta } from './capture.ts';
+import { readPieces, type BlobReader, type TreeReader } from '@foodsave-backup/repository';
+import { digestOf, toEntryMeta } from './capture.ts';
 import { namesToPath, wanted } from './names-path.ts';
 
 export interface Source {
@@ -61,7 +61,12 @@ function toRestoreEntry(source: Source, path: string, entry: TreeEntry): Restore
   if (entry.type === 'symlink') {
     return { path, kind: 'symlink', meta, size: 0, linkTarget: decodeName(entry.target) };
   }
-  if (entry.type === 'directory') return { path, kind: 'directory', meta, size: 0 };
-  const content = (): AsyncGenerator<Uint8Array> => readContent(source.blobs, entry);
-  return { path, kind: 'file', meta, size: entry.size, sha256: entry.sha256, content };
+  if (entry.type === 'directory' || entry.type === 'fifo') return { path, kind: entry.type, meta, size: 0 };
+  const { size, link, holeBytes } = entry;
+  return {
+    ...{ path, kind: 'file', meta, size, ...digestOf(entry) },
+    ...(link === undefined ? {} : { link: { id: link } }),
+    ...(holeBytes === undefined ? {} : { holeBytes }),
+    content: contentSource(() => readPieces(source.blobs, entry)),
+  };
 }

@@ -1,5 +1,5 @@
-import { BackupError, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
-import type { Component, RestoreSink } from '@foodsave-backup/component';
+import { BackupError, isHole, throwIfCancelled, toBackupError, type Piece } from '@foodsave-backup/kernel';
+import { contentSource, type Component, type ContentSource, type RestoreSink } from '@foodsave-backup/component';
 import type { Manifest, ManifestComponent, Repository } from '@foodsave-backup/repository';
 import { openComponent } from './opened.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
@@ -57,10 +57,10 @@ export class RestoreProgress {
   }
 
   /** The content with its bytes counted. */
-  async *count(component: string, path: string, content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  async *count(component: string, path: string, content: AsyncIterable<Piece>): AsyncGenerator<Piece> {
     for await (const piece of content) {
       throwIfCancelled(this.#job.context.signal);
-      this.add(component, path, piece.length, 0);
+      this.add(component, path, isHole(piece) ? piece.hole : piece.length, 0);
       yield piece;
     }
   }
@@ -94,10 +94,10 @@ export async function writeEntries(
   for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths, damaged)) {
     throwIfCancelled(context.signal);
     const { content } = entry;
+    const counted = (of: ContentSource): ContentSource =>
+      contentSource(() => progress.count(instance, entry.path, of({ holes: true })));
     try {
-      await sink.write(
-        content === undefined ? entry : { ...entry, content: () => progress.count(instance, entry.path, content()) },
-      );
+      await sink.write(content === undefined ? entry : { ...entry, content: counted(content) });
       if (entry.kind !== 'file') continue;
       progress.add(instance, entry.path, 0, 1);
       written.files++;

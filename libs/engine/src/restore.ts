@@ -8,7 +8,7 @@ import {
   type RestoreRun,
   type RestoreSink,
 } from '@foodsave-backup/component';
-import type { Manifest } from '@foodsave-backup/repository';
+import type { Manifest, ManifestComponent } from '@foodsave-backup/repository';
 import { noteDamage } from './damage.ts';
 import { restoreLive } from './restore-live.ts';
 import { restoreEntries, type Source } from './restore-entries.ts';
@@ -133,7 +133,7 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
   if (command.paths === undefined) {
     await assertSpaceAt(
       target,
-      job.instances.reduce((sum, instance) => sum + componentOf(job, instance).sizeBytes, 0),
+      job.instances.reduce((sum, instance) => sum + roomOf(componentOf(job, instance)), 0),
     );
   }
   const progress = new RestoreProgress(job, manifest);
@@ -143,6 +143,10 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
     job.context.emit({ type: 'component.finished', component: instance, status: 'complete' });
   }
   await applyDirectories(target, await directoriesOf(job));
+}
+
+function roomOf({ sizeBytes, roomBytes }: ManifestComponent): number {
+  return roomBytes ?? sizeBytes;
 }
 
 /** Components share directories; the time of each is set when nothing is written into it any more. */

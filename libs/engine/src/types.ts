@@ -316,7 +316,7 @@ export interface TreeListing {
 
 export interface TreeListingEntry {
   path: string;
-  type: 'file' | 'directory' | 'symlink';
+  type: 'file' | 'directory' | 'symlink' | 'fifo';
   sizeBytes: number;
   files?: number;
   mode?: number;

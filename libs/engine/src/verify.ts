@@ -1,6 +1,14 @@
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { BackupError, isoTime, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
+import {
+  BackupError,
+  hashLike,
+  isHole,
+  isoTime,
+  matches,
+  throwIfCancelled,
+  toBackupError,
+} from '@foodsave-backup/kernel';
+import type { RestoreEntry } from '@foodsave-backup/component';
 import type { Manifest } from '@foodsave-backup/repository';
 import { forgetDamage, loadPresent, Marker, type Repository } from '@foodsave-backup/repository';
 import { noteDamage } from './damage.ts';
@@ -117,7 +125,7 @@ async function verifyContents(job: ContentJob): Promise<void> {
       if (entry.kind !== 'file') continue;
       const damage = bad.has(entry.path)
         ? undefined
-        : await damageOf(entry.content?.(), entry.size, entry.sha256, (bytes) => {
+        : await damageOf(entry, (bytes) => {
             job.result.checkedBytes += bytes;
             const { checkedBytes: doneBytes, checkedFiles: doneFiles } = job.result;
             context.progress({
@@ -153,27 +161,24 @@ async function* entriesOf(job: ContentJob, instance: string): ReturnType<typeof 
   }
 }
 
-async function damageOf(
-  content: AsyncIterable<Uint8Array> | undefined,
-  size: number,
-  sha256: Uint8Array | undefined,
-  seen: (bytes: number) => void,
-): Promise<string | undefined> {
-  const hash = createHash('sha256');
+async function damageOf(entry: RestoreEntry, seen: (bytes: number) => void): Promise<string | undefined> {
+  const hash = hashLike(entry);
   let length = 0;
   try {
-    for await (const piece of content ?? []) {
-      hash.update(piece);
-      length += piece.length;
-      seen(piece.length);
+    for await (const piece of entry.content?.({ holes: true }) ?? []) {
+      const bytes = isHole(piece) ? piece.hole : piece.length;
+      if (isHole(piece)) hash.zeros(bytes);
+      else hash.update(piece);
+      length += bytes;
+      seen(bytes);
     }
   } catch (error) {
     const known = toBackupError(error);
     if (known.code !== 'DATA_DAMAGED') throw known;
     return known.message;
   }
-  if (length !== size) return `it has ${length} bytes instead of ${size}`;
-  if (sha256 === undefined || !hash.digest().equals(sha256)) return 'its SHA-256 differs';
+  if (length !== entry.size) return `it has ${length} bytes instead of ${entry.size}`;
+  if (!matches(hash, entry)) return 'its SHA-256 differs';
   return undefined;
 }
 

@@ -9,6 +9,8 @@ export const LIMITS = {
   keyFileBytes: 64 * 1024,
   repositoryFileBytes: 64 * 1024,
   nodeLevels: 8,
+  /** Of one entry: names, values and their lengths. */
+  xattrBytes: 256 * 1024,
 } as const;
 
 export const FORMAT_VERSION = 1;

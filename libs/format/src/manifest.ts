@@ -17,6 +17,8 @@ export interface ManifestComponent {
   links: number;
   sizeBytes: number;
   storedBytes: number;
+  /** What a restore needs room for, where that is less than `sizeBytes`: holes and further names of one file need none. */
+  roomBytes?: number;
   /** ISO 8601 UTC; absent when the capture failed before its instant. */
   capturedAt?: string;
   /** Id of the root tree node, hexadecimal; absent when the component failed. */

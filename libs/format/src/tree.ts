@@ -1,5 +1,6 @@
 import { ByteReader, ByteWriter, idOf, malformed, numberOf, readFields, unknownField, zigzagOf } from './bytes.ts';
 import { decodeExtents, encodeExtents, type ExtentList } from './extents.ts';
+import { LIMITS } from './limits.ts';
 
 export interface TreeMeta {
   mode: number;
@@ -8,6 +9,14 @@ export interface TreeMeta {
   gid?: number;
   ctimeNs?: bigint;
   inode?: bigint;
+  /** Ascending by name. Empty when it has none, absent when nobody looked. */
+  xattrs?: readonly TreeXattr[];
+}
+
+/** An extended attribute. ACLs are some of them, as the kernel gives them (`system.posix_acl_access`). */
+export interface TreeXattr {
+  name: Buffer;
+  value: Buffer;
 }
 
 interface EntryBase extends TreeMeta {
@@ -18,13 +27,20 @@ interface EntryBase extends TreeMeta {
 export interface FileEntry extends EntryBase {
   type: 'file';
   size: number;
-  sha256: Buffer;
+  /** Of the content, or else `blockSha256`. */
+  sha256?: Buffer;
+  /** See `BlockHash`: of files with long holes. */
+  blockSha256?: Buffer;
   /** Neither for an empty file, else one of the two. */
   extents?: ExtentList;
   extentRoot?: Buffer;
   /** Bytes; only of a file kept by page. */
   pageSize?: number;
   changedWhileRead?: boolean;
+  /** Equal for all names of one file within a component, 1 to 32 bytes; absent for a file with one name. */
+  link?: Buffer;
+  /** Bytes of the content that are holes, which need no room when it is restored; absent for none. */
+  holeBytes?: number;
 }
 
 export interface DirectoryEntry extends EntryBase {
@@ -42,7 +58,12 @@ export interface LinkEntry extends EntryBase {
   target: Buffer;
 }
 
-export type TreeEntry = FileEntry | DirectoryEntry | LinkEntry;
+/** A named pipe. */
+export interface FifoEntry extends EntryBase {
+  type: 'fifo';
+}
+
+export type TreeEntry = FileEntry | DirectoryEntry | LinkEntry | FifoEntry;
 
 export interface TreeChild {
   id: Buffer;
@@ -51,7 +72,7 @@ export interface TreeChild {
 
 export type TreeNode = { leaf: true; entries: TreeEntry[] } | { leaf: false; children: TreeChild[] };
 
-const TYPE_CODE = { file: 1, directory: 2, symlink: 3 } as const;
+const TYPE_CODE = { file: 1, directory: 2, symlink: 3, fifo: 4 } as const;
 
 export function encodeEntry(entry: TreeEntry): Buffer {
   const w = new ByteWriter(192)
@@ -63,13 +84,10 @@ export function encodeEntry(entry: TreeEntry): Buffer {
   if (entry.gid !== undefined) w.numberField(4, entry.gid);
   if (entry.ctimeNs !== undefined) w.zigzagField(8, entry.ctimeNs);
   if (entry.inode !== undefined) w.zigzagField(10, BigInt.asIntN(64, entry.inode));
+  if (entry.xattrs !== undefined) w.field(22, encodeXattrs(entry.xattrs));
   switch (entry.type) {
     case 'file':
-      w.numberField(9, entry.size).field(11, entry.sha256);
-      if (entry.extents !== undefined) w.field(13, encodeExtents(entry.extents));
-      if (entry.extentRoot !== undefined) w.field(15, entry.extentRoot);
-      if (entry.pageSize !== undefined) w.numberField(6, entry.pageSize);
-      if (entry.changedWhileRead === true) w.numberField(12, 1);
+      encodeFile(w, entry);
       break;
     case 'directory':
       w.field(17, entry.tree);
@@ -80,8 +98,45 @@ export function encodeEntry(entry: TreeEntry): Buffer {
     case 'symlink':
       w.field(19, entry.target);
       break;
+    case 'fifo':
+      break;
   }
   return w.finish();
+}
+
+function encodeFile(w: ByteWriter, entry: FileEntry): void {
+  w.numberField(9, entry.size);
+  if (entry.sha256 !== undefined) w.field(11, entry.sha256);
+  if (entry.blockSha256 !== undefined) w.field(21, entry.blockSha256);
+  if (entry.extents !== undefined) w.field(13, encodeExtents(entry.extents));
+  if (entry.extentRoot !== undefined) w.field(15, entry.extentRoot);
+  if (entry.pageSize !== undefined) w.numberField(6, entry.pageSize);
+  if (entry.changedWhileRead === true) w.numberField(12, 1);
+  if (entry.link !== undefined) w.field(20, entry.link);
+  if (entry.holeBytes !== undefined) w.numberField(24, entry.holeBytes);
+}
+
+/** Each: `varint` length of the name, the name, `varint` length of the value, the value. */
+function encodeXattrs(xattrs: readonly TreeXattr[]): Buffer {
+  const w = new ByteWriter(64);
+  for (const { name, value } of xattrs) w.varint(name.length).bytes(name).varint(value.length).bytes(value);
+  return w.finish();
+}
+
+function decodeXattrs(bytes: Uint8Array): TreeXattr[] {
+  if (bytes.length > LIMITS.xattrBytes) throw malformed('the extended attributes of an entry are too large');
+  const reader = new ByteReader(bytes);
+  const xattrs: TreeXattr[] = [];
+  while (reader.remaining > 0) {
+    const name = reader.bytes(reader.varint());
+    const value = reader.bytes(reader.varint());
+    const last = xattrs.at(-1);
+    const misplaced = last !== undefined && Buffer.compare(last.name, name) >= 0;
+    if (name.length === 0 || name.length > 255 || name.includes(0) || misplaced)
+      throw malformed('the name of an extended attribute');
+    xattrs.push({ name, value });
+  }
+  return xattrs;
 }
 
 /** A leaf from entries that `encodeEntry` made, in ascending order of their names. */
@@ -122,7 +177,7 @@ export function decodeTreeNode(bytes: Uint8Array): TreeNode {
 
 type Fields = Map<number, Buffer>;
 
-const ENTRY_TAGS = new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
+const ENTRY_TAGS = new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 24]);
 
 function decodeEntry(record: Uint8Array): TreeEntry {
   const fields: Fields = new Map();
@@ -144,9 +199,12 @@ function decodeEntry(record: Uint8Array): TreeEntry {
   if (gid) base.gid = numberOf(gid);
   if (ctime) base.ctimeNs = zigzagOf(ctime);
   if (inode) base.inode = BigInt.asUintN(64, zigzagOf(inode));
+  const xattrs = fields.get(22);
+  if (xattrs) base.xattrs = decodeXattrs(xattrs);
   const type = numberOf(required(fields, 3));
   if (type === TYPE_CODE.file) return decodeFile(base, fields);
   if (type === TYPE_CODE.symlink) return { ...base, type: 'symlink', target: required(fields, 19) };
+  if (type === TYPE_CODE.fifo) return { ...base, type: 'fifo' };
   if (type !== TYPE_CODE.directory) throw malformed(`unknown entry type ${type}`);
   const entry: DirectoryEntry = { ...base, type: 'directory', tree: idOf(required(fields, 17)) };
   const files = fields.get(14);
@@ -158,12 +216,11 @@ function decodeEntry(record: Uint8Array): TreeEntry {
 }
 
 function decodeFile(base: EntryBase, fields: Fields): FileEntry {
-  const entry: FileEntry = {
-    ...base,
-    type: 'file',
-    size: numberOf(required(fields, 9)),
-    sha256: idOf(required(fields, 11)),
-  };
+  const entry: FileEntry = { ...base, type: 'file', size: numberOf(required(fields, 9)) };
+  const blocks = fields.get(21);
+  if (blocks) entry.blockSha256 = idOf(blocks);
+  else entry.sha256 = idOf(required(fields, 11));
+  if (blocks && fields.has(11)) throw malformed('a file has two hashes');
   const extents = fields.get(13);
   const root = fields.get(15);
   const pageSize = fields.get(6);
@@ -171,6 +228,11 @@ function decodeFile(base: EntryBase, fields: Fields): FileEntry {
   if (root) entry.extentRoot = idOf(root);
   if (pageSize) entry.pageSize = numberOf(pageSize);
   if (fields.has(12)) entry.changedWhileRead = true;
+  const link = fields.get(20);
+  const holes = fields.get(24);
+  if (link) entry.link = link;
+  if (link && (link.length === 0 || link.length > 32)) throw malformed('the link of a file');
+  if (holes) entry.holeBytes = numberOf(holes);
   const sources = (extents ? 1 : 0) + (root ? 1 : 0);
   if (sources !== (entry.size === 0 ? 0 : 1)) throw malformed('content of a file');
   return entry;

@@ -27,7 +27,14 @@ import {
   refusal,
   someBlobs,
 } from './testing/arbitraries.ts';
-import { decodeTreeNode, encodeEntry, encodeTreeIndex, encodeTreeLeaf, type TreeEntry } from './tree.ts';
+import {
+  decodeTreeNode,
+  encodeEntry,
+  encodeTreeIndex,
+  encodeTreeLeaf,
+  type TreeEntry,
+  type TreeXattr,
+} from './tree.ts';
 
 const ID = Buffer.alloc(32, 7);
 const list = (write: (w: ByteWriter) => ByteWriter): Buffer => write(new ByteWriter()).finish();
@@ -195,6 +202,7 @@ describe('tree nodes', () => {
       sha256: ID,
       ...more,
     } as TreeEntry);
+  const attribute = (name: string, bytes = 0): TreeXattr => ({ name: Buffer.from(name), value: Buffer.alloc(bytes) });
   const decodeLeaf = (...encoded: Buffer[]) => decodeTreeNode(encodeTreeLeaf(encoded));
 
   it('round-trip entries of every type with every optional field', () => {
@@ -258,9 +266,18 @@ describe('tree nodes', () => {
       'an unknown type',
       () =>
         decodeLeaf(
-          list((w) => w.bytes(file('a').subarray(0, 3)).numberField(3, 4).numberField(5, 0).zigzagField(7, 0n)),
+          list((w) => w.bytes(file('a').subarray(0, 3)).numberField(3, 5).numberField(5, 0).zigzagField(7, 0n)),
         ),
     ],
+    ['a file with two hashes', () => decodeLeaf(file('a', { blockSha256: ID }))],
+    ['a link of no bytes', () => decodeLeaf(file('a', { link: Buffer.alloc(0) }))],
+    ['a link of 33 bytes', () => decodeLeaf(file('a', { link: Buffer.alloc(33) }))],
+    ['attributes out of order', () => decodeLeaf(file('a', { xattrs: [attribute('b'), attribute('a')] }))],
+    ['an attribute twice', () => decodeLeaf(file('a', { xattrs: [attribute('a'), attribute('a')] }))],
+    ['an attribute without a name', () => decodeLeaf(file('a', { xattrs: [attribute('')] }))],
+    ['an attribute with a NUL in its name', () => decodeLeaf(file('a', { xattrs: [attribute('a\0')] }))],
+    ['attributes over 256 KiB', () => decodeLeaf(file('a', { xattrs: [attribute('a', 256 * 1024)] }))],
+    ['attributes that are cut off', () => decodeLeaf(list((w) => w.bytes(file('a')).field(22, Buffer.of(3, 0x61))))],
     ['a field twice', () => decodeLeaf(list((w) => w.bytes(file('a')).numberField(5, 0)))],
     ['a leaf with children', () => decodeTreeNode(list((w) => w.numberField(1, 0).field(5, ID)))],
     ['an index with entries', () => decodeTreeNode(list((w) => w.numberField(1, 1).field(3, file('a'))))],
@@ -273,7 +290,7 @@ describe('tree nodes', () => {
     fc.assert(
       fc.property(entries, (entry) => {
         const encoded = encodeEntry(entry);
-        const required = new Set([1, 3, 5, 7, 9, 11, 13, 15, 17, 19]);
+        const required = new Set([1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21]);
         const reader: [number, Buffer][] = [];
         for (let at = 0; at < encoded.length;) {
           const tag = encoded[at]!;

@@ -1,12 +1,5 @@
-import { BackupError } from '@foodsave-backup/kernel';
-import {
-  decodeExtentNode,
-  LIMITS,
-  malformed,
-  type Extent,
-  type ExtentList,
-  type FileEntry,
-} from '@foodsave-backup/format';
+import { BackupError, bytesOf, type Piece } from '@foodsave-backup/kernel';
+import { decodeExtentNode, LIMITS, malformed, type ExtentList, type FileEntry } from '@foodsave-backup/format';
 import type { BlobReader } from './blob-reader.ts';
 
 /** A leaf of a file's extents, with the id of its node when it has one of its own. */
@@ -30,33 +23,38 @@ async function* walk(reader: BlobReader, id: Buffer, maxLevel: number): AsyncGen
   for (const child of node.children) yield* walk(reader, child.id, node.level - 1);
 }
 
-/** Largest piece that `readContent` yields, in bytes. */
+/** Largest piece of bytes, as `bytesOf` makes of holes. */
 const PIECE_BYTES = 1024 * 1024;
 
-/** The bytes of a file in order, each verified against its frame's hash; the sum of the lengths is the entry's size. */
-export async function* readContent(reader: BlobReader, entry: FileEntry): AsyncGenerator<Uint8Array> {
+/**
+ * The content of a file in order: bytes, each verified against its frame's hash, in pieces of at most 1 MiB, and holes. The sum
+ * of the lengths is the entry's size.
+ */
+export async function* readPieces(reader: BlobReader, entry: FileEntry): AsyncGenerator<Piece> {
   let left = entry.size;
   for await (const { list } of extentLeaves(reader, entry)) {
     for (const extent of list.extents) {
       const bytes = extent.length * list.unit;
       if (bytes > left) throw malformed('the extents of a file exceed its size');
-      yield* readExtent(reader, extent, list.unit, bytes);
+      if (extent.blob === undefined) yield { hole: bytes };
+      else yield* readExtent(reader, extent.blob, extent.offset * list.unit, bytes);
       left -= bytes;
     }
   }
   if (left !== 0) throw new BackupError('DATA_DAMAGED', 'The extents of a file end before its size');
 }
 
+/** The same with zeros in place of holes. */
+export function readContent(reader: BlobReader, entry: FileEntry): AsyncGenerator<Uint8Array> {
+  return bytesOf(readPieces(reader, entry));
+}
+
 async function* readExtent(
   reader: BlobReader,
-  extent: Extent,
-  unit: number,
+  blob: Buffer,
+  offset: number,
   bytes: number,
 ): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes; at += PIECE_BYTES) {
-    const length = Math.min(PIECE_BYTES, bytes - at);
-    yield extent.blob === undefined
-      ? new Uint8Array(length)
-      : await reader.readRange(extent.blob, extent.offset * unit + at, length);
-  }
+  for (let at = 0; at < bytes; at += PIECE_BYTES)
+    yield await reader.readRange(blob, offset + at, Math.min(PIECE_BYTES, bytes - at));
 }

@@ -19,7 +19,8 @@ export { BlobReader } from './blob-reader.ts';
 export { BlobIndex, type BlobLocation, type PackRef } from './blob-index.ts';
 export { IndexStore, type IndexLoad } from './index-store.ts';
 export { TreeReader, type WalkedEntry } from './tree-reader.ts';
-export { readContent } from './extent-reader.ts';
+export { readContent, readPieces } from './extent-reader.ts';
+export type { FileName } from './linked-files.ts';
 export type { Affected, AffectedFile } from './affected.ts';
 export { confirmDamage, forgetDamage } from './known-damage.ts';
 export { repairIndex, type RepairAction, type RepairOptions, type RepairReport, type RepairVerb } from './repair.ts';
@@ -38,4 +39,5 @@ export {
   type ManifestComponent,
   type TreeEntry,
   type TreeMeta,
+  type TreeXattr,
 } from '@foodsave-backup/format';

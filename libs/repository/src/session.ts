@@ -1,4 +1,4 @@
-import { BackupError } from '@foodsave-backup/kernel';
+import { BackupError, type Piece } from '@foodsave-backup/kernel';
 import {
   folderOfType,
   HEADER_BYTES,
@@ -19,13 +19,14 @@ import { extentLeaves } from './extent-reader.ts';
 import type { IndexLoad } from './index-store.ts';
 import { packObjectKey } from './layout.ts';
 import { knownDamage } from './known-damage.ts';
+import { LinkedFiles, type FileName } from './linked-files.ts';
 import { PagedWriter, type PageSource } from './paged-writer.ts';
 import { loadPresent, removePacks } from './present.ts';
 import { readCondemnedToRely } from './condemned.ts';
 import type { Repository } from './repository.ts';
 import { StreamWriter } from './stream-writer.ts';
 import { PreviousTree, type TreeReader } from './tree-reader.ts';
-import { TreeWriter } from './tree-writer.ts';
+import { TreeWriter, type NewFile } from './tree-writer.ts';
 
 /** One backup in the making: blobs go to packs, packs are read back, and only then an index file names them. */
 export class BackupSession {
@@ -177,6 +178,8 @@ export interface ComponentTotals {
   links: number;
   sizeBytes: number;
   storedBytes: number;
+  /** What a restore needs room for, where holes and further names of one file make that less than `sizeBytes`. */
+  roomBytes?: number;
 }
 
 /** Receives the entries of one component and builds its tree. */
@@ -190,7 +193,8 @@ export class ComponentWriter {
   readonly #session: BackupSession;
   readonly #folder: Folder;
   readonly #lossy: boolean;
-  readonly #totals = { files: 0, directories: 0, links: 0, sizeBytes: 0 };
+  readonly #totals = { files: 0, directories: 0, links: 0, sizeBytes: 0, roomBytes: 0 };
+  readonly #linked = new LinkedFiles();
 
   constructor(
     session: BackupSession,
@@ -216,7 +220,7 @@ export class ComponentWriter {
     const entry = await this.#previous.find(path);
     if (entry?.type !== 'file') return entry;
     if (!(await this.#isIntact(entry))) return undefined;
-    if (entry.extents !== undefined && entry.pageSize === undefined)
+    if (entry.extents !== undefined && entry.pageSize === undefined && entry.sha256 !== undefined)
       this.#streams.remember(entry.sha256, entry.extents);
     return entry;
   }
@@ -248,27 +252,41 @@ export class ComponentWriter {
     this.#totals.links++;
   }
 
+  addFifo(path: readonly Buffer[], meta: TreeMeta): void {
+    this.#tree.addFifo(path, meta);
+  }
+
   /** A file whose content is that of `before`, with new metadata. */
-  addUnchanged(path: readonly Buffer[], meta: TreeMeta, before: FileEntry): void {
-    const { extents, extentRoot, pageSize, size, sha256: digest } = before;
+  addUnchanged(path: readonly Buffer[], meta: TreeMeta, before: FileEntry, name?: FileName): void {
+    const { extents, extentRoot, pageSize, size, sha256: digest, blockSha256, holeBytes } = before;
     const place = Promise.resolve({ ...(extents ? { extents } : {}), ...(extentRoot ? { extentRoot } : {}) });
     const pages = pageSize === undefined ? {} : { pageSize };
-    this.#tree.addFile(path, { ...meta, ...pages, type: 'file', size, sha256: digest, place });
-    this.#count(size);
+    const hash = blockSha256 === undefined ? { ...(digest ? { sha256: digest } : {}) } : { blockSha256 };
+    const holes = holeBytes === undefined ? {} : { holeBytes };
+    this.#addFile(path, { ...meta, ...pages, ...hash, ...holes, type: 'file', size, place }, name);
+  }
+
+  /**
+   * Another name of a file that was stored in this session, with the content and metadata that were found then. Undefined when
+   * it was not.
+   */
+  addAgain(path: readonly Buffer[], name: FileName): NewFile | undefined {
+    const stored = this.#linked.find(name);
+    if (stored !== undefined) this.#addFile(path, stored, name);
+    return stored;
   }
 
   async addStream(
     path: readonly Buffer[],
-    content: AsyncIterable<Uint8Array>,
+    content: AsyncIterable<Piece>,
     finish: () => Promise<{ meta: TreeMeta; changed: boolean }>,
     progress: (bytes: number) => void,
+    how: { byBlocks?: boolean; name?: FileName } = {},
   ): Promise<{ changed: boolean }> {
-    const saved = await this.#streams.save(content, progress);
+    const saved = await this.#streams.save(content, progress, how.byBlocks);
     const { meta, changed } = await finish();
     const flag = changed ? { changedWhileRead: true } : {};
-    const { size, sha256: digest, place } = saved;
-    this.#tree.addFile(path, { ...meta, ...flag, type: 'file', size, sha256: digest, place });
-    this.#count(size);
+    this.#addFile(path, { ...meta, ...flag, ...saved, type: 'file' }, how.name);
     return { changed };
   }
 
@@ -284,14 +302,17 @@ export class ComponentWriter {
     const saved = await writer.save(source, before?.type === 'file' ? before : undefined, progress);
     const { size, sha256: digest, changedPages, ...where } = saved;
     const file = { ...meta, type: 'file' as const, size, sha256: digest, pageSize: source.pageSize };
-    this.#tree.addFile(path, { ...file, place: Promise.resolve(where) });
-    this.#count(size);
+    this.#addFile(path, { ...file, place: Promise.resolve(where) });
     return { changedPages, sha256: digest };
   }
 
-  #count(size: number): void {
+  #addFile(path: readonly Buffer[], file: NewFile, name?: FileName): void {
+    const again = this.#linked.find(name) !== undefined;
+    if (name !== undefined) this.#linked.add(name, file);
+    this.#tree.addFile(path, name === undefined ? file : { ...file, link: name.link });
     this.#totals.files++;
-    this.#totals.sizeBytes += size;
+    this.#totals.sizeBytes += file.size;
+    if (!again) this.#totals.roomBytes += file.size - (file.holeBytes ?? 0);
   }
 
   /** Id of the root node. The totals are final only after the session's packs are finished. */
@@ -303,6 +324,8 @@ export class ComponentWriter {
   }
 
   totals(): ComponentTotals {
-    return { ...this.#totals, storedBytes: this.#tally.storedBytes };
+    const { roomBytes, ...totals } = this.#totals;
+    const room = roomBytes === totals.sizeBytes ? {} : { roomBytes };
+    return { ...totals, ...room, storedBytes: this.#tally.storedBytes };
   }
 }

@@ -1,21 +1,17 @@
-import { createHash } from 'node:crypto';
-import {
-  appendExtent,
-  BLOB_KIND,
-  Chunker,
-  sha256,
-  type Extent,
-  type ExtentList,
-  type Folder,
-  type RepositoryKeys,
-} from '@foodsave-backup/format';
+import { BlockHash, isHole, WholeHash, type Piece } from '@foodsave-backup/kernel';
+import { BLOB_KIND, Chunker, sha256, type ExtentList, type Folder, type RepositoryKeys } from '@foodsave-backup/format';
 import type { BlobWriter, Tally } from './blob-writer.ts';
 import { saveExtentTree } from './extent-writer.ts';
 import { SMALL_FILE_BYTES, SolidWriter } from './solid-writer.ts';
+import { Placement, StreamBuffer } from './stream-buffer.ts';
 
 export interface SavedContent {
   size: number;
-  sha256: Buffer;
+  /** One of the two. */
+  sha256?: Buffer;
+  blockSha256?: Buffer;
+  /** Absent for none. */
+  holeBytes?: number;
   /** Resolves when the blobs that hold the content have their ids. */
   place: Promise<{ extents?: ExtentList; extentRoot?: Buffer }>;
 }
@@ -36,37 +32,40 @@ export class StreamWriter {
     this.#solid = new SolidWriter(blobs, folder, tally);
   }
 
-  /** Reads the stream to its end. `progress` is told the bytes of each piece. */
-  async save(stream: AsyncIterable<Uint8Array>, progress: (bytes: number) => void): Promise<SavedContent> {
-    const max = this.#chunker.maxBytes;
-    // Twice the largest chunk: a cut is looked for in `max` bytes while the next piece is read behind them.
-    let buffer: Buffer = Buffer.allocUnsafe(0);
-    let start = 0;
-    let end = 0;
+  /** Reads the stream to its end. `progress` is told the bytes of each piece, holes included. */
+  async save(stream: AsyncIterable<Piece>, progress: (bytes: number) => void, byBlocks = false): Promise<SavedContent> {
+    const buffer = new StreamBuffer(this.#chunker.maxBytes);
+    const placement = new Placement();
+    const hash = byBlocks ? new BlockHash() : new WholeHash();
     let size = 0;
-    const hasher = createHash('sha256');
-    const extents: Extent[] = [];
+    // A small file without holes is hashed in one go.
+    let large = byBlocks;
     for await (const piece of stream) {
-      progress(piece.length);
-      size += piece.length;
-      if (end + piece.length > buffer.length) {
-        const needed = end - start + piece.length;
-        const grown = Buffer.allocUnsafe(Math.max(needed, Math.min(2 * max, Math.max(needed, buffer.length * 2))));
-        buffer.copy(grown, 0, start, end);
-        buffer = grown;
-        end -= start;
-        start = 0;
+      const length = isHole(piece) ? piece.hole : piece.length;
+      progress(length);
+      size += length;
+      if (!large && (isHole(piece) || size > SMALL_FILE_BYTES)) {
+        large = true;
+        hash.update(buffer.view());
       }
-      buffer.set(piece, end);
-      end += piece.length;
-      if (size <= SMALL_FILE_BYTES) continue;
-      hasher.update(size - piece.length <= SMALL_FILE_BYTES ? buffer.subarray(start, end) : piece);
-      while (end - start >= max) start += await this.#chunk(buffer.subarray(start, end), false, extents);
+      if (isHole(piece)) {
+        placement.hole(length);
+        hash.zeros(length);
+        continue;
+      }
+      buffer.append(piece);
+      placement.data(length);
+      if (!large) continue;
+      hash.update(piece);
+      while (buffer.length >= this.#chunker.maxBytes) await this.#chunk(buffer, false, placement);
     }
-    if (size <= SMALL_FILE_BYTES) return this.#saveSmall(Buffer.from(buffer.subarray(start, end)));
-    while (end > start) start += await this.#chunk(buffer.subarray(start, end), true, extents);
+    if (!large) return this.#saveSmall(Buffer.from(buffer.view()));
+    while (buffer.length > 0) await this.#chunk(buffer, true, placement);
+    const extents = placement.finish();
     const place = heard(saveExtentTree(this.#blobs, this.#tally, { unit: 1, extents }, size));
-    return { size, sha256: hasher.digest(), place };
+    const digest = byBlocks ? { blockSha256: hash.digest() } : { sha256: hash.digest() };
+    const { holeBytes } = placement;
+    return { size, ...digest, ...(holeBytes === 0 ? {} : { holeBytes }), place };
   }
 
   #saveSmall(content: Buffer): SavedContent {
@@ -76,13 +75,14 @@ export class StreamWriter {
     return { size: content.length, sha256: digest, place: heard(place) };
   }
 
-  async #chunk(data: Buffer, last: boolean, extents: Extent[]): Promise<number> {
+  async #chunk(buffer: StreamBuffer, last: boolean, placement: Placement): Promise<void> {
+    const data = buffer.view();
     const length = this.#chunker.cut(data, last);
     // The stream's buffer is written over while the blob is compressed: a copy of its own.
     const chunk = Buffer.from(data.subarray(0, length));
     const saved = await this.#blobs.save(this.#folder, BLOB_KIND.data, [chunk], this.#tally);
-    appendExtent(extents, { blob: saved.id, offset: 0, length });
-    return length;
+    placement.chunk(saved.id, length);
+    buffer.drop(length);
   }
 
   /** Small files of known content need not be stored again: where they lie, from an earlier backup. */

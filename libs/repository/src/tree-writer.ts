@@ -78,6 +78,11 @@ export class TreeWriter {
     this.#push(this.#enter(parents), name, Promise.resolve(encodeEntry({ ...link, name })));
   }
 
+  addFifo(path: readonly Buffer[], meta: TreeMeta): void {
+    const [parents, name] = split(path);
+    this.#push(this.#enter(parents), name, Promise.resolve(encodeEntry({ ...meta, type: 'fifo', name })));
+  }
+
   /** Id of the root node, once every place has resolved. */
   async finish(): Promise<Buffer> {
     while (this.#stack.length > 1) this.#leave();

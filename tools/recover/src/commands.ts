@@ -162,6 +162,8 @@ export async function restore(options: Options, io: Io, name: string, directory:
   const unset = [...target.unset].map(
     ([what, times]) => `the ${what} was not set on ${count(times, 'entry', 'entries')}`,
   );
+  if (tally.pipes > 0)
+    unset.push(`${count(tally.pipes, 'named pipe was', 'named pipes were')} left out: Node.js cannot make one`);
   const warnings = [...notices(opened), ...unset];
   const ok = damaged.length === 0;
   if (options.json) {

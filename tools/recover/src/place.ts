@@ -1,10 +1,13 @@
 import {
   chmodSync,
   closeSync,
+  constants,
+  existsSync,
   fchmodSync,
   fchownSync,
   ftruncateSync,
   futimesSync,
+  linkSync,
   lchownSync,
   lstatSync,
   lutimesSync,
@@ -20,13 +23,19 @@ import {
   writeSync,
   type Stats,
 } from 'node:fs';
-import { createHash } from 'node:crypto';
 import { dirname, sep } from 'node:path';
+import { Comparison, type Digest } from './digest.ts';
 import { EXIT, errorCode, RecoverError } from './errors.ts';
 import type { EntryBase } from './trees.ts';
 
 const SLASH = Buffer.from('/');
 const SETUID_SETGID = 0o6000;
+/** Linux takes 4,096 bytes of a path at once; a name may follow. */
+const SHORT = 3000;
+const HAS_DESCRIPTORS = existsSync('/proc/self/fd');
+const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const MAX_OPEN = 64;
+const MAX_UNSET = 100;
 /** Errors that the next file would meet too. */
 const FATAL = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
@@ -58,6 +67,8 @@ export class Target {
   /** Attributes that could not be set: what, and how often. */
   readonly unset = new Map<string, number>();
   private readonly keepSetuid: boolean;
+  /** Directories by their paths, the one that was used last at the end. */
+  private readonly open = new Map<string, number>();
   private readonly isRoot = process.getuid?.() === 0;
   private readonly temporary: Buffer;
 
@@ -67,8 +78,36 @@ export class Target {
     this.temporary = this.path(Buffer.from(`.recover-partial-${process.pid}`));
   }
 
+  /** Where a path below the target is reached, until some dozens of others were asked for. */
   path(relative: Buffer): Buffer {
-    return Buffer.concat([this.root, SLASH, relative]);
+    if (this.root.length + relative.length < SHORT || !HAS_DESCRIPTORS)
+      return Buffer.concat([this.root, SLASH, relative]);
+    let directory = this.root;
+    let rest = relative;
+    for (;;) {
+      const slash = rest.length < SHORT ? -1 : rest.lastIndexOf(0x2f, SHORT);
+      if (slash < 0) return Buffer.concat([directory, SLASH, rest]);
+      const done = relative.length - rest.length + slash;
+      directory = this.descriptor(
+        relative.subarray(0, done),
+        Buffer.concat([directory, SLASH, rest.subarray(0, slash)]),
+      );
+      rest = rest.subarray(slash + 1);
+    }
+  }
+
+  /** Opens a directory on the way to what has a path that is too long for the system. */
+  private descriptor(relative: Buffer, at: Buffer): Buffer {
+    const key = relative.toString('latin1');
+    const fd = this.open.get(key) ?? onTarget(() => openSync(at, DIRECTORY));
+    this.open.delete(key);
+    this.open.set(key, fd);
+    for (const [oldest, stale] of this.open) {
+      if (this.open.size <= MAX_OPEN) break;
+      this.open.delete(oldest);
+      closeSync(stale);
+    }
+    return Buffer.from(`/proc/self/fd/${fd}`);
   }
 
   stat(path: Buffer): Stats | undefined {
@@ -104,6 +143,7 @@ export class Target {
   finish(fd: number, size: number, entry: EntryBase): void {
     onTarget(() => ftruncateSync(fd, size));
     const { uid, gid, mode, mtime } = entry;
+    this.noteAttributes(entry);
     if (this.isRoot && uid !== undefined && gid !== undefined) this.attempt('owner', () => fchownSync(fd, uid, gid));
     if (mode !== undefined) this.attempt('mode', () => fchmodSync(fd, this.allowed(mode)));
     if (mtime !== undefined) this.attempt('time', () => futimesSync(fd, fsTime(mtime), fsTime(mtime)));
@@ -124,35 +164,53 @@ export class Target {
 
   finishDirectory(path: Buffer, entry: EntryBase): void {
     const { uid, gid, mode, mtime } = entry;
+    this.noteAttributes(entry);
     if (this.isRoot && uid !== undefined && gid !== undefined) this.attempt('owner', () => lchownSync(path, uid, gid));
     // The time first: a directory that may not be entered any more cannot be given one by everybody.
     if (mtime !== undefined) this.attempt('time', () => utimesSync(path, fsTime(mtime), fsTime(mtime)));
     if (mode !== undefined) this.attempt('mode', () => chmodSync(path, this.allowed(mode)));
   }
 
+  /** False where no hard link can be made: the name then becomes a copy. */
+  hardLink(from: Buffer, to: Buffer): boolean {
+    try {
+      linkSync(from, to);
+      return true;
+    } catch (error) {
+      if (errorCode(error) === undefined) throw error;
+      this.count('hard link (copied instead)');
+      return false;
+    }
+  }
+
   link(path: Buffer, target: Buffer, entry: EntryBase): void {
     onTarget(() => symlinkSync(target, path));
     const { uid, gid, mtime } = entry;
+    this.noteAttributes(entry);
     if (this.isRoot && uid !== undefined && gid !== undefined) this.attempt('owner', () => lchownSync(path, uid, gid));
     if (mtime !== undefined) this.attempt('time', () => lutimesSync(path, fsTime(mtime), fsTime(mtime)));
   }
 
-  /** SHA-256 of a file that is already there. */
-  hash(path: Buffer): Buffer {
+  /** Whether a file that is already there has this content. */
+  holds(path: Buffer, digest: Digest): boolean {
     return onTarget(() => {
       const fd = openSync(path, 'r');
       try {
-        const hash = createHash('sha256');
+        const comparison = new Comparison(digest);
         const bytes = Buffer.allocUnsafe(1024 * 1024);
         for (;;) {
           const read = readSync(fd, bytes, 0, bytes.length, null);
-          if (read === 0) return hash.digest();
-          hash.update(bytes.subarray(0, read));
+          if (read === 0) return comparison.isWhole();
+          comparison.bytes(bytes.subarray(0, read));
         }
       } finally {
         closeSync(fd);
       }
     });
+  }
+
+  private noteAttributes({ attributes }: EntryBase): void {
+    for (const name of attributes) this.count(`extended attribute ${name}`);
   }
 
   private allowed(mode: number): number {
@@ -170,7 +228,9 @@ export class Target {
     }
   }
 
-  private count(what: string): void {
+  /** Notes what an entry has in the backup and not here. */
+  count(what: string): void {
+    if (this.unset.size >= MAX_UNSET && !this.unset.has(what)) return;
     this.unset.set(what, (this.unset.get(what) ?? 0) + 1);
   }
 }

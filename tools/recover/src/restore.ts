@@ -1,11 +1,11 @@
 import { closeSync } from 'node:fs';
-import { createHash } from 'node:crypto';
 import type { Blobs } from './blobs.ts';
 import { content } from './content.ts';
+import { Comparison } from './digest.ts';
 import { PlaceProblem, type Target } from './place.ts';
 import { printable } from './text.ts';
 import { walkTree, type DirectoryEntry, type FileEntry, type LinkEntry, type Visitor } from './trees.ts';
-import { zeros, type DamagedPath, type Tally } from './verify.ts';
+import type { DamagedPath, Tally } from './verify.ts';
 
 interface Written {
   /** Bytes that could be read. */
@@ -17,11 +17,15 @@ interface Written {
 /** Lays out the components of a backup below the target, and goes on past what is damaged. */
 export class Restorer implements Visitor {
   readonly damaged: DamagedPath[] = [];
-  readonly tally: Tally = { files: 0, directories: 0, links: 0, bytes: 0 };
+  readonly tally: Tally = { files: 0, directories: 0, links: 0, pipes: 0, bytes: 0 };
   private readonly blobs: Blobs;
   private readonly target: Target;
   private readonly onBytes: (bytes: number) => void;
   private instance = '';
+  /** What says that two names are one file → where it was written. */
+  private readonly names = new Map<string, Buffer>();
+  private group = '';
+  private first: Buffer = Buffer.alloc(0);
 
   constructor(blobs: Blobs, target: Target, onBytes: (bytes: number) => void) {
     this.blobs = blobs;
@@ -59,9 +63,12 @@ export class Restorer implements Visitor {
     this.place(path, () => {
       const at = this.target.path(path);
       const existing = this.target.stat(at);
-      if (!existing) return this.newFile(path, at, entry);
+      if (!existing) {
+        if (this.linked(path, at, entry)) return;
+        return this.newFile(path, at, entry);
+      }
       // Two components may hold the same file, or two names may be one on this file system.
-      if (existing.isFile() && existing.size === entry.size && this.target.hash(at).equals(entry.sha256)) {
+      if (existing.isFile() && existing.size === entry.size && this.target.holds(at, entry.digest)) {
         this.tally.files += 1;
         return;
       }
@@ -77,8 +84,30 @@ export class Restorer implements Visitor {
     });
   }
 
+  pipe(): void {
+    this.tally.pipes += 1;
+  }
+
   damagedAt(path: Buffer, reason: string): void {
     this.damaged.push({ instance: this.instance, path: printable(path), reason });
+  }
+
+  /** Gives a file that was written already another name, when the backup says that it is the same one. */
+  private linked(path: Buffer, at: Buffer, entry: FileEntry): boolean {
+    const { link, digest, size, mode, mtime, uid, gid } = entry;
+    if (!link) return false;
+    const key = [link, digest.sha256].map((bytes) => bytes.toString('hex'));
+    this.group = [this.instance, ...key, size, mode, mtime, uid, gid].join(' ');
+    const first = this.names.get(this.group);
+    if (!first) {
+      this.first = path;
+      return false;
+    }
+    if (!this.target.hardLink(this.target.path(first), at)) return false;
+    this.tally.files += 1;
+    this.tally.bytes += size;
+    this.onBytes(size);
+    return true;
   }
 
   private newFile(path: Buffer, at: Buffer, entry: FileEntry): void {
@@ -89,6 +118,7 @@ export class Restorer implements Visitor {
       this.target.finish(fd, entry.size, entry);
       if (damage === undefined) {
         this.target.moveTemporary(at);
+        if (entry.link) this.names.set(this.group, this.first);
         this.tally.files += 1;
         closeSync(fd);
         open = false;
@@ -116,7 +146,7 @@ export class Restorer implements Visitor {
 
   /** Writes what can be read and compares the SHA-256 of the whole. */
   private writeContent(fd: number, entry: FileEntry): Written {
-    const hash = createHash('sha256');
+    const comparison = new Comparison(entry.digest);
     let at = 0;
     let lost = 0;
     let recovered = 0;
@@ -128,17 +158,16 @@ export class Restorer implements Visitor {
       } else if ('bytes' in piece) {
         this.target.write(fd, piece.bytes, at);
         recovered += piece.length;
-        if (reason === '') hash.update(piece.bytes);
+        if (reason === '') comparison.bytes(piece.bytes);
       } else if (reason === '') {
-        zeros(piece.length, (bytes) => hash.update(bytes));
+        comparison.zeros(piece.length);
       }
       at += piece.length;
       this.onBytes(piece.length);
     }
     this.tally.bytes += at - lost;
     if (reason !== '') return { recovered, damage: `${lost} of ${entry.size} bytes are lost: ${reason}` };
-    const whole = hash.digest().equals(entry.sha256);
-    return { recovered, damage: whole ? undefined : 'its content is not what was backed up (SHA-256)' };
+    return { recovered, damage: comparison.isWhole() ? undefined : 'its content is not what was backed up (SHA-256)' };
   }
 
   private place(path: Buffer, act: () => void): boolean {

@@ -1,9 +1,11 @@
 import { Cursor, Fields } from './bytes.ts';
 import { KIND, type Blobs } from './blobs.ts';
+import type { Digest } from './digest.ts';
 import { Damage } from './errors.ts';
+import { printable } from './text.ts';
 
 const MAX_LEVELS = 8;
-/** No path that an operating system accepts is deeper. */
+/** The format allows 1,024; a little more does no harm. */
 const MAX_DEPTH = 2048;
 
 export interface EntryBase {
@@ -14,12 +16,16 @@ export interface EntryBase {
   readonly mtime: bigint | undefined;
   readonly uid: number | undefined;
   readonly gid: number | undefined;
+  /** Names of its extended attributes, which nothing in Node.js can set. */
+  readonly attributes: readonly string[];
 }
 
 export interface FileEntry extends EntryBase {
   readonly type: 'file';
   readonly size: number;
-  readonly sha256: Buffer;
+  readonly digest: Digest;
+  /** The same for all names of one file. */
+  readonly link: Buffer | undefined;
   readonly extents: Buffer | undefined;
   readonly extentRoot: Buffer | undefined;
   readonly changedWhileRead: boolean;
@@ -30,12 +36,16 @@ export interface DirectoryEntry extends EntryBase {
   readonly node: Buffer;
 }
 
+interface PipeEntry extends EntryBase {
+  readonly type: 'pipe';
+}
+
 export interface LinkEntry extends EntryBase {
   readonly type: 'link';
   readonly target: Buffer;
 }
 
-type Entry = FileEntry | DirectoryEntry | LinkEntry;
+type Entry = FileEntry | DirectoryEntry | LinkEntry | PipeEntry;
 
 /** What `walkTree` reports. Paths are bytes, relative, with `/` between names. */
 export interface Visitor {
@@ -44,6 +54,7 @@ export interface Visitor {
   leave(path: Buffer, entry: DirectoryEntry): void;
   file(path: Buffer, entry: FileEntry): void;
   link(path: Buffer, entry: LinkEntry): void;
+  pipe(path: Buffer, entry: PipeEntry): void;
   /** Entries at or below `path` cannot be read. */
   damagedAt(path: Buffer, reason: string): void;
 }
@@ -61,6 +72,7 @@ export function walkTree(
     const below = path.length === 0 ? entry.name : Buffer.concat([path, Buffer.from('/'), entry.name]);
     if (entry.type === 'file') visitor.file(below, entry);
     else if (entry.type === 'link') visitor.link(below, entry);
+    else if (entry.type === 'pipe') visitor.pipe(below, entry);
     else if (depth + 1 >= MAX_DEPTH) visitor.damagedAt(below, 'the directories are nested too deeply');
     else if (visitor.enter(below, entry)) {
       walkTree(blobs, entry.node, visitor, below, depth + 1);
@@ -136,7 +148,7 @@ function firstEntryName(entry: Buffer | undefined): Buffer | undefined {
   return undefined;
 }
 
-const ENTRY_SHAPE = { once: [1, 2, 3, 4, 5, 7, 9, 11, 12, 13, 15, 17, 19] };
+const ENTRY_SHAPE = { once: [1, 2, 3, 4, 5, 7, 9, 11, 12, 13, 15, 17, 19, 20, 21, 22] };
 
 function readEntry(bytes: Buffer): Entry {
   const fields = new Fields(bytes, 'an entry', ENTRY_SHAPE);
@@ -148,27 +160,49 @@ function readEntry(bytes: Buffer): Entry {
     mtime: fields.optionalSigned(7),
     uid: limited(fields, 2, 0xfffffffe),
     gid: limited(fields, 4, 0xfffffffe),
+    attributes: fields.has(22) ? attributeNames(fields.bytes(22)) : [],
   };
   const type = fields.number(3);
   if (type === 1) return { ...base, type: 'file', ...fileFields(fields) };
   if (type === 2) return { ...base, type: 'directory', node: fields.bytes(17, 32) };
   if (type === 3) return { ...base, type: 'link', target: fields.bytes(19) };
+  if (type === 4) return { ...base, type: 'pipe' };
   throw new Damage(`an entry has type ${type}, which only newer software understands`);
 }
 
 function fileFields(
   fields: Fields,
-): Pick<FileEntry, 'size' | 'sha256' | 'extents' | 'extentRoot' | 'changedWhileRead'> {
+): Pick<FileEntry, 'size' | 'digest' | 'link' | 'extents' | 'extentRoot' | 'changedWhileRead'> {
   const size = fields.number(9);
   const sources = (fields.has(13) ? 1 : 0) + (fields.has(15) ? 1 : 0);
   if (sources !== (size === 0 ? 0 : 1)) throw new Damage('an entry of a file does not say where its content is');
   return {
     size,
-    sha256: fields.bytes(11, 32),
+    digest: readDigest(fields),
+    link: fields.has(20) ? fields.bytes(20) : undefined,
     extents: fields.has(13) ? fields.bytes(13) : undefined,
     extentRoot: fields.has(15) ? fields.bytes(15, 32) : undefined,
     changedWhileRead: fields.optionalNumber(12) === 1,
   };
+}
+
+function readDigest(fields: Fields): Digest {
+  if (!fields.has(21)) return { kind: 'whole', sha256: fields.bytes(11, 32) };
+  if (fields.has(11)) throw new Damage('an entry of a file has two hashes');
+  return { kind: 'blocks', sha256: fields.bytes(21, 32) };
+}
+
+const MAX_ATTRIBUTES = 256 * 1024;
+
+function attributeNames(bytes: Buffer): string[] {
+  if (bytes.length > MAX_ATTRIBUTES) throw new Damage('an entry has more extended attributes than the limits allow');
+  const cursor = new Cursor(bytes, 'the extended attributes of an entry');
+  const names: string[] = [];
+  while (cursor.remaining > 0) {
+    names.push(printable(cursor.take(cursor.varint())));
+    cursor.take(cursor.varint());
+  }
+  return names;
 }
 
 function limited(fields: Fields, tag: number, highest: number): number | undefined {

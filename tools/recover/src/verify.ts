@@ -1,13 +1,11 @@
-import { createHash } from 'node:crypto';
 import { KIND, pageHashesId, short, type Blobs } from './blobs.ts';
 import { content } from './content.ts';
+import { Comparison } from './digest.ts';
 import { Damage } from './errors.ts';
 import type { Extent } from './extents.ts';
 import { sha256 } from './sealed.ts';
 import { printable } from './text.ts';
 import { walkTree, type FileEntry, type Visitor } from './trees.ts';
-
-const ZEROS = Buffer.alloc(256 * 1024);
 
 export interface DamagedPath {
   readonly instance: string;
@@ -19,12 +17,8 @@ export interface Tally {
   files: number;
   directories: number;
   links: number;
+  pipes: number;
   bytes: number;
-}
-
-/** Feeds `length` zeros to `use`, a bounded piece at a time. */
-export function zeros(length: number, use: (bytes: Buffer) => void): void {
-  for (let left = length; left > 0; left -= ZEROS.length) use(left < ZEROS.length ? ZEROS.subarray(0, left) : ZEROS);
 }
 
 /** Reads every byte that a backup needs: each pack, each blob, each file. */
@@ -32,7 +26,7 @@ export class Verifier implements Visitor {
   readonly damaged: DamagedPath[] = [];
   /** Damage that no file of the backup suffers from. */
   readonly otherDamage = new Set<string>();
-  readonly tally: Tally = { files: 0, directories: 0, links: 0, bytes: 0 };
+  readonly tally: Tally = { files: 0, directories: 0, links: 0, pipes: 0, bytes: 0 };
   private readonly blobs: Blobs;
   private readonly onBytes: (bytes: number) => void;
   private readonly checkedPacks = new Set<string>();
@@ -63,22 +57,26 @@ export class Verifier implements Visitor {
     this.tally.links += 1;
   }
 
+  pipe(): void {
+    this.tally.pipes += 1;
+  }
+
   damagedAt(path: Buffer, reason: string): void {
     this.damaged.push({ instance: this.instance, path: printable(path), reason });
   }
 
   file(path: Buffer, entry: FileEntry): void {
     this.tally.files += 1;
-    const hash = createHash('sha256');
+    const comparison = new Comparison(entry.digest);
     let lost = '';
     for (const piece of content(this.blobs, entry, (extent) => this.checkBlob(extent))) {
       if ('lost' in piece) lost = lost === '' ? piece.lost : lost;
-      else if (lost === '' && 'bytes' in piece) hash.update(piece.bytes);
-      else if (lost === '') zeros(piece.length, (bytes) => hash.update(bytes));
+      else if (lost === '' && 'bytes' in piece) comparison.bytes(piece.bytes);
+      else if (lost === '') comparison.zeros(piece.length);
       this.tally.bytes += 'lost' in piece ? 0 : piece.length;
       this.onBytes(piece.length);
     }
-    if (lost === '' && !hash.digest().equals(entry.sha256)) lost = 'its content is not what was backed up (SHA-256)';
+    if (lost === '' && !comparison.isWhole()) lost = 'its content is not what was backed up (SHA-256)';
     if (lost !== '') this.damagedAt(path, lost);
   }
 

@@ -65,12 +65,17 @@ export interface EntryAttributes {
   mtime?: bigint;
   uid?: number;
   gid?: number;
+  /** Names and values, ascending. */
+  xattrs?: [name: string, value: Buffer][];
 }
 
 const DEFAULT_TIME = 1_700_000_000_123_456_789n;
 
 function common(name: Uint8Array | string, type: number, attributes: EntryAttributes, fallbackMode: number): Buffer {
-  const { mode = fallbackMode, mtime = DEFAULT_TIME, uid, gid } = attributes;
+  const { mode = fallbackMode, mtime = DEFAULT_TIME, uid, gid, xattrs } = attributes;
+  const packed = (xattrs ?? []).map(([key, value]) =>
+    cat(varint(key.length), Buffer.from(key), varint(value.length), value),
+  );
   return cat(
     field(1, Buffer.from(name)),
     numberField(3, type),
@@ -79,6 +84,7 @@ function common(name: Uint8Array | string, type: number, attributes: EntryAttrib
     uid === undefined ? Buffer.alloc(0) : numberField(2, uid),
     gid === undefined ? Buffer.alloc(0) : numberField(4, gid),
     numberField(10, 18_446_744_073_709_551_615n),
+    xattrs === undefined ? Buffer.alloc(0) : field(22, cat(...packed)),
   );
 }
 
@@ -88,13 +94,18 @@ export interface FileSpec extends EntryAttributes {
   node?: Buffer;
   size?: number;
   pageSize?: number;
+  /** What names of one file share. */
+  link?: Buffer;
+  /** The hash by blocks in place of that of the whole. */
+  blockHash?: Buffer;
 }
 
 export function fileEntry(name: Uint8Array | string, spec: FileSpec): Buffer {
   return cat(
     common(name, 1, spec, 0o644),
     numberField(9, spec.size ?? spec.content.length),
-    field(11, sha(spec.content)),
+    spec.blockHash ? field(21, spec.blockHash) : field(11, sha(spec.content)),
+    spec.link ? field(20, spec.link) : Buffer.alloc(0),
     spec.list ? field(13, spec.list) : Buffer.alloc(0),
     spec.node ? field(15, spec.node) : Buffer.alloc(0),
     spec.pageSize ? numberField(6, spec.pageSize) : Buffer.alloc(0),
@@ -106,6 +117,9 @@ export const directoryEntry = (name: Uint8Array | string, node: Buffer, attribut
 
 export const linkEntry = (name: Uint8Array | string, target: string, attributes: EntryAttributes = {}): Buffer =>
   cat(common(name, 3, attributes, 0o777), field(19, Buffer.from(target)));
+
+export const pipeEntry = (name: Uint8Array | string, attributes: EntryAttributes = {}): Buffer =>
+  common(name, 4, attributes, 0o644);
 
 interface PendingBlob {
   id: Buffer;

@@ -4,8 +4,11 @@ import { Failure } from './fail.mjs';
 import { capture, excerpt } from './process.mjs';
 import { withHeartbeat } from './progress.mjs';
 
-/** What the tests compare with or drive: real FAISS, system call faults, SQLite's own shell, a browser, real archivers. */
-const PACKAGES = ['python3-faiss', 'strace', 'sqlite3', 'chromium', 'unzip', 'zip'];
+/**
+ * What the tests compare with or drive: real FAISS, system call faults, SQLite's own shell, a browser, real archivers, and the
+ * tools for attributes, ACLs and immutable files.
+ */
+const PACKAGES = ['python3-faiss', 'strace', 'sqlite3', 'chromium', 'unzip', 'zip', 'attr', 'acl', 'e2fsprogs'];
 
 /** What node-gyp needs to compile sqlite3, by command. */
 const COMPILERS = { 'g++': 'g++', make: 'make', python3: 'python3' };

@@ -105,7 +105,7 @@ export function treeText(listing: TreeListing, now: number, style: Style): strin
   return table(columns, rows, style);
 }
 
-const TYPE_LETTERS: Readonly<Record<string, string>> = { directory: 'd', symlink: 'l', file: '-' };
+const TYPE_LETTERS: Readonly<Record<string, string>> = { directory: 'd', symlink: 'l', fifo: 'p', file: '-' };
 
 /** As `ls -l` of POSIX shows it. */
 export function modeText(type: string, mode: number | undefined): string {

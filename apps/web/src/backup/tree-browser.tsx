@@ -102,8 +102,13 @@ function Entries({ entries, onOpen }: { entries: readonly TreeEntry[]; onOpen: (
   );
 }
 
-const ICONS: Readonly<Record<TreeEntry['type'], IconName>> = { directory: 'folder', file: 'file', symlink: 'link' };
-const KINDS = { directory: 'kindFolder', file: 'kindFile', symlink: 'kindLink' } as const;
+const ICONS: Readonly<Record<TreeEntry['type'], IconName>> = {
+  directory: 'folder',
+  file: 'file',
+  symlink: 'link',
+  fifo: 'file',
+};
+const KINDS = { directory: 'kindFolder', file: 'kindFile', symlink: 'kindLink', fifo: 'kindPipe' } as const;
 
 function Entry({
   entry,
@@ -148,7 +153,7 @@ function Entry({
       </td>
       <td role="cell" data-label={t('columnSize')} className="num">
         <div>
-          {type === 'symlink' ? '' : bytes(sizeBytes)}
+          {type === 'symlink' || type === 'fifo' ? '' : bytes(sizeBytes)}
           {files !== undefined && <div className="tiny muted">{plural('runFiles', files)}</div>}
         </div>
       </td>

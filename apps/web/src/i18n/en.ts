@@ -258,6 +258,7 @@ export const en = {
   kindFolder: 'Folder',
   kindFile: 'File',
   kindLink: 'Link',
+  kindPipe: 'Named pipe',
 
   restoreTitle: 'Restore {{name}}',
   restoreSteps: 'Steps',

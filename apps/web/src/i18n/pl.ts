@@ -282,6 +282,7 @@ export const pl: Catalogue<'pl'> = {
   kindFolder: 'Folder',
   kindFile: 'Plik',
   kindLink: 'Dowiązanie',
+  kindPipe: 'Potok nazwany',
 
   restoreTitle: 'Odtwarzanie {{name}}',
   restoreSteps: 'Kroki',

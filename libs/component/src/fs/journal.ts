@@ -2,9 +2,9 @@ import type { BigIntStats } from 'node:fs';
 import { link, lstat, mkdir, rename, rmdir, unlink } from 'node:fs/promises';
 import { systemErrorCode } from '@foodsave-backup/kernel';
 import { fsPath } from '../names.ts';
-import type { EntryKind, EntryMeta } from '../port.ts';
+import type { EntryKind, EntryMeta, Xattr } from '../port.ts';
 import type { Anchor } from './anchor.ts';
-import { restoredMode, type Metadata } from './metadata.ts';
+import type { Metadata } from './metadata.ts';
 import { splitPath } from './target-sink.ts';
 
 /** A place below an anchor: number of the anchor, and the path relative to it. */
@@ -143,15 +143,12 @@ export class StepRunner {
       case 'rmdir':
         return { done: stats === undefined, altered: false };
       case 'meta':
-        return { done: stats !== undefined && this.has(stats, step), altered: false };
+        return { done: live !== undefined && stats !== undefined && this.has(live, stats, step), altered: false };
     }
   }
 
-  private has(stats: BigIntStats, { kind, to }: Extract<Step, { step: 'meta' }>): boolean {
-    const { policy } = this.metadata;
-    if (!this.metadata.sameTime(to.mtimeNs, stats.mtimeNs)) return false;
-    if (policy.owner && (Number(stats.uid) !== to.uid || Number(stats.gid) !== to.gid)) return false;
-    return kind === 'symlink' || Number(stats.mode & 0o7777n) === restoredMode(kind, to.mode, policy);
+  private has(live: string, stats: BigIntStats, { kind, to }: Extract<Step, { step: 'meta' }>): boolean {
+    return !this.metadata.differs(kind, to, this.metadata.metaOf(live, stats));
   }
 
   /** fsyncs each directory in which a name has changed. */
@@ -222,11 +219,24 @@ function ignore(...codes: string[]): (error: unknown) => undefined {
 
 /** Steps as lines of JSON: bigints as decimal texts. */
 export function stepToLine(step: Step): string {
-  return JSON.stringify(step, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));
+  return JSON.stringify(step, (key, value: unknown) => {
+    if (key === 'xattrs') return xattrsToJson(value as readonly Xattr[]);
+    return typeof value === 'bigint' ? `${value}n` : value;
+  });
 }
 
 export function stepFromLine(line: string): Step {
-  return JSON.parse(line, (key, value: unknown) =>
-    key.endsWith('Ns') && typeof value === 'string' && /^-?\d+n$/.test(value) ? BigInt(value.slice(0, -1)) : value,
-  ) as Step;
+  return JSON.parse(line, (key, value: unknown) => {
+    if (key === 'xattrs') return xattrsFromJson(value as readonly [string, string][]);
+    const isTime = key.endsWith('Ns') && typeof value === 'string' && /^-?\d+n$/.test(value);
+    return isTime ? BigInt(value.slice(0, -1)) : value;
+  }) as Step;
+}
+
+function xattrsToJson(xattrs: readonly Xattr[]): [name: string, base64: string][] {
+  return xattrs.map(({ name, value }) => [name, Buffer.from(value).toString('base64')]);
+}
+
+function xattrsFromJson(pairs: readonly (readonly [name: string, base64: string])[]): Xattr[] {
+  return pairs.map(([name, base64]) => ({ name, value: Buffer.from(base64, 'base64') }));
 }

@@ -65,6 +65,7 @@ class PlanBuilder implements LivePlan {
   readonly unknownRoots: string[] = [];
   private readonly options: LivePlanOptions;
   private readonly rootPaths: readonly string[];
+  private readonly counted = new Set<string>();
 
   constructor(options: LivePlanOptions) {
     this.options = options;
@@ -82,11 +83,20 @@ class PlanBuilder implements LivePlan {
     }
     list(this.plan[live ? 'replaced' : 'added'], entry.path);
     counts[live ? 'replaced' : 'added']++;
-    if (entry.kind === 'file') this.plan.bytes += entry.size;
+    if (entry.kind === 'file') this.plan.bytes += this.room(entry);
+  }
+
+  /** Bytes that the file needs on the disk: none for another name of it, none for its holes. */
+  private room(entry: Omit<RestoreEntry, 'content'>): number {
+    const id = entry.link && Buffer.from(entry.link.id).toString('latin1');
+    if (id !== undefined && this.counted.has(id)) return 0;
+    if (id !== undefined) this.counted.add(id);
+    return entry.size - (entry.holeBytes ?? 0);
   }
 
   private async same(entry: Omit<RestoreEntry, 'content'>, live: DumpEntry): Promise<boolean> {
     if (entry.kind === 'symlink') return entry.linkTarget === live.linkTarget;
+    if (entry.kind === 'fifo') return true;
     if (entry.size !== live.size) return false;
     return provenSame(entry.meta, live.meta) || this.options.sameContent(entry);
   }

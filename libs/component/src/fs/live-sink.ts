@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs';
-import { lstat } from 'node:fs/promises';
+import { link, lstat } from 'node:fs/promises';
 import { dirname, relative, resolve } from 'node:path';
 import { BackupError, newId, printable, systemErrorCode, throwIfCancelled, type Clock } from '@foodsave-backup/kernel';
 import { livePath } from '../layout.ts';
@@ -16,13 +16,13 @@ import type {
 } from '../port.ts';
 import { printOf, printOfStats, type Spot, type Step } from './journal.ts';
 import { planLive, type Extra } from './live-plan.ts';
-import { Metadata, restoredMode, type MetadataPolicy } from './metadata.ts';
+import { LiveLinks } from './live-links.ts';
+import { Metadata, type MetadataPolicy } from './metadata.ts';
 import type { TreeFilter } from './patterns.ts';
-import { metaOf } from './read.ts';
 import { Stages } from './stage.ts';
 import { isWanted, splitPath } from './target-sink.ts';
 import { outermost } from './walk.ts';
-import { alreadyThere, restoreFailed, writeFileAt, writeLinkAt } from './write-file.ts';
+import { alreadyThere, makeFifoAt, restoreFailed, writeFileAt, writeLinkAt } from './write-file.ts';
 
 export interface LiveSinkOptions {
   run: RestoreRun;
@@ -72,10 +72,10 @@ export class LiveSink implements SwapSink {
   private files = 0;
   private bytes = 0;
   private same = 0;
-  private droppedModes = 0;
   private state: 'open' | 'closed' = 'open';
   private kept = false;
   private prepared = false;
+  private readonly links = new LiveLinks();
 
   private constructor(options: LiveSinkOptions, metadata: Metadata, stages: Stages, roots: readonly Root[]) {
     this.options = options;
@@ -164,7 +164,7 @@ export class LiveSink implements SwapSink {
     if (!found.stats?.isDirectory()) {
       await this.makeDirectories(found, entry.meta);
     } else if (applyMeta) {
-      const from = metaOf(found.stats, undefined);
+      const from = this.metadata.metaOf(found.path ?? found.live, found.stats);
       this.directoryMeta.push({ step: 'meta', live: found.spot, kind: 'directory', from, to: entry.meta });
     }
   }
@@ -178,24 +178,35 @@ export class LiveSink implements SwapSink {
       const live = `${anchorPath}/${path}`;
       if (this.created.has(live)) continue;
       const last = depth === names.length;
-      if (!last && (await lstat(fsPath(live)).catch(() => undefined))?.isDirectory()) continue;
-      this.created.add(live);
       const spot = { at: found.spot.at, path };
+      if (!last && (await this.isDirectory(spot))) continue;
+      this.created.add(live);
       const to = last ? meta : { ...meta, mode: 0o755 };
       this.steps.push({ step: 'mkdir', live: spot });
       this.directoryMeta.push({ step: 'meta', live: spot, kind: 'directory', from: to, to });
     }
   }
 
+  private async isDirectory(spot: Spot): Promise<boolean> {
+    return (await this.stages.anchors[spot.at]?.directory(spot.path)) !== undefined;
+  }
+
+  /** Leaves a file that is as in the backup where it is; false when it must be replaced. */
+  private async stays(entry: RestoreEntry, found: Located): Promise<boolean> {
+    const { path, stats, spot } = found;
+    if (path === undefined || !stats || !(await alreadyThere(path, entry, this.options.run.signal))) return false;
+    const from = this.metadata.metaOf(path, stats);
+    const differs = this.metadata.differs(entry.kind, entry.meta, from);
+    // Names that are linked to it, or that it is to be parted from, are told apart by its time: it must not change then.
+    if (entry.kind === 'file' && ((entry.link && differs) || !this.links.mayStay(entry, stats))) return false;
+    if (differs) this.steps.push({ step: 'meta', live: spot, kind: entry.kind, from, to: entry.meta });
+    this.links.stays(entry, spot, stats);
+    this.same++;
+    return true;
+  }
+
   private async stage(entry: RestoreEntry, found: Located): Promise<void> {
-    const { run } = this.options;
-    if (found.path !== undefined && found.stats && (await alreadyThere(found.path, entry, run.signal))) {
-      const from = metaOf(found.stats, undefined);
-      if (this.differs(entry, from))
-        this.steps.push({ step: 'meta', live: found.spot, kind: entry.kind, from, to: entry.meta });
-      this.same++;
-      return;
-    }
+    if (await this.stays(entry, found)) return;
     const { parent } = splitPath(found.spot.path);
     if (parent !== '' && found.path === undefined) {
       await this.makeDirectories(
@@ -205,23 +216,44 @@ export class LiveSink implements SwapSink {
     }
     const staged = await this.stages.spot(found.spot.at, parent);
     const place = `${(await this.stages.anchors[staged.at]?.directory('')) ?? ''}/${staged.path}`;
-    if (entry.kind === 'symlink') {
-      await writeLinkAt(place, entry, this.metadata);
-    } else {
-      this.bytes += await writeFileAt(place, entry, { signal: run.signal, metadata: this.metadata, durable: true });
-      this.files++;
-      if ((entry.meta.mode & 0o6000) !== 0 && !this.metadata.policy.specialModes) this.droppedModes++;
-    }
+    if (!(await this.stageAt(place, entry, staged))) return;
     const is = await printOf(place);
     const aside = { at: staged.at, path: `${staged.path}.old` };
     this.steps.push({ step: 'put', live: found.spot, staged, aside, ...(is === undefined ? {} : { is }) });
   }
 
-  private differs(entry: RestoreEntry, live: EntryMeta): boolean {
-    const { policy } = this.metadata;
-    if (!this.metadata.sameTime(entry.meta.mtimeNs, live.mtimeNs)) return true;
-    if (policy.owner && (entry.meta.uid !== live.uid || entry.meta.gid !== live.gid)) return true;
-    return entry.kind === 'file' && restoredMode('file', entry.meta.mode, policy) !== live.mode;
+  /** False when it cannot be made here. */
+  private async stageAt(place: string, entry: RestoreEntry, staged: Spot): Promise<boolean> {
+    const { signal } = this.options.run;
+    if (entry.kind === 'fifo') return makeFifoAt(place, entry, this.metadata);
+    if (entry.kind === 'symlink') {
+      await writeLinkAt(place, entry, this.metadata);
+      return true;
+    }
+    this.files++;
+    if (await this.linked(place, entry)) return true;
+    this.bytes += await writeFileAt(place, entry, { signal, metadata: this.metadata, durable: true });
+    this.metadata.sawMode(entry.meta.mode);
+    this.links.staged(entry, staged);
+    return true;
+  }
+
+  /** Stages another name of a file that was staged, or that stays; false when that cannot be. */
+  private async linked(place: string, entry: RestoreEntry): Promise<boolean> {
+    const target = this.links.find(entry);
+    if (!target) return false;
+    const { parent, name } = splitPath(target.path);
+    const directory = await this.stages.anchors[target.at]?.directory(parent);
+    try {
+      if (directory === undefined) return false;
+      await link(fsPath(`${directory}/${name}`), fsPath(place));
+      return true;
+    } catch (error) {
+      const code = systemErrorCode(error) ?? '';
+      if (!['EPERM', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'ENOENT'].includes(code)) throw error;
+      this.metadata.copied();
+      return false;
+    }
   }
 
   async prepare(): Promise<SwapTicket | undefined> {
@@ -283,7 +315,7 @@ export class LiveSink implements SwapSink {
       notes.push(
         this.same === 1 ? '1 file already was as in the backup.' : `${this.same} files already were as in the backup.`,
       );
-    return [...notes, ...this.metadata.notes(this.droppedModes)];
+    return [...notes, ...this.metadata.notes()];
   }
 
   /** What stands now where something will be put: staging may have taken long, and the application went on. */
@@ -304,7 +336,8 @@ export class LiveSink implements SwapSink {
       const found = await this.locate(path);
       if (!found?.stats) continue;
       if (kind === 'directory') {
-        steps.push({ step: 'rmdir', live: found.spot, meta: metaOf(found.stats, undefined) });
+        const meta = this.metadata.metaOf(found.path ?? found.live, found.stats);
+        steps.push({ step: 'rmdir', live: found.spot, meta });
       } else {
         const aside = await this.stages.spot(found.spot.at, splitPath(found.spot.path).parent);
         steps.push({ step: 'remove', live: found.spot, aside, was: printOfStats(found.stats) });
@@ -334,10 +367,14 @@ function commitFailed(error: unknown): BackupError {
   const why = error instanceof Error ? error.message : String(error);
   // What a rename over a mount point gives, and a hard link to one.
   const mounted = ['EBUSY', 'EXDEV'].includes(systemErrorCode(error) ?? '');
+  const isProtected = systemErrorCode(error) === 'EPERM' && process.getuid?.() === 0;
+  const immutable = isProtected
+    ? ' What even root may not change is immutable or append-only: see lsattr and chattr.'
+    : '';
   return new BackupError('RESTORE_FAILED', `The restored files could not be put in place (${printable(why)})`, {
     hint: mounted
       ? 'Everything was put back as it was. A single file is mounted there, as containers do: restore to a directory with --target and copy it by hand.'
-      : 'Everything was put back as it was. Stop the application or correct the permissions, then restore again.',
+      : `Everything was put back as it was. Stop the application or correct the permissions, then restore again.${immutable}`,
     cause: error,
   });
 }

@@ -1,9 +1,13 @@
 import { constants } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { chmod, lchown, lutimes, open, type FileHandle } from 'node:fs/promises';
+import { printable } from '@foodsave-backup/kernel';
 import { fsPath } from '../names.ts';
 import type { EntryKind, EntryMeta } from '../port.ts';
 import { loadNative } from './native-load.ts';
-import type { NativeFs } from './native.ts';
+import type { NativeFs, Place } from './native.ts';
+import { metaOf, withXattrs } from './read.ts';
+import { applyXattrs, readXattrs, restoredXattrs, sameXattrs } from './xattrs.ts';
 
 const SETUID = 0o4000;
 const SETGID = 0o2000;
@@ -36,7 +40,7 @@ function sameTime(a: bigint, b: bigint): boolean {
 }
 
 /** The permission bits that are restored for an entry. */
-export function restoredMode(kind: EntryKind, mode: number, policy: MetadataPolicy): number {
+function restoredMode(kind: EntryKind, mode: number, policy: MetadataPolicy): number {
   if (kind === 'directory') return mode & (policy.owner ? 0o7777 : 0o7777 & ~(SETUID | SETGID));
   return mode & (policy.specialModes ? 0o7777 : 0o7777 & ~(SETUID | SETGID));
 }
@@ -55,11 +59,12 @@ async function setTimesWith(native: NativeFs | undefined, path: string | Buffer,
   await lutimes(path, time, time);
 }
 
-/** Gives restored entries their owner, mode and times. */
+/** Gives restored entries their owner, mode, extended attributes and times, and remembers what could not be given. */
 export class Metadata {
   readonly policy: MetadataPolicy;
   /** Undefined where it cannot be loaded: what it does is then done less exactly, or not at all. */
   readonly native: NativeFs | undefined;
+  private readonly lost = new Lost();
 
   constructor(policy: MetadataPolicy, native: NativeFs | undefined) {
     this.policy = policy;
@@ -75,15 +80,29 @@ export class Metadata {
     return new Metadata({ ...this.policy, specialModes: true }, this.native);
   }
 
-  /** Whether a time need not be set again. */
-  sameTime(a: bigint, b: bigint): boolean {
-    return this.native ? a === b : sameTime(a, b);
+  /** Metadata of a live file, with what this restore could change of it. */
+  metaOf(path: string, stats: BigIntStats): EntryMeta {
+    const meta = metaOf(stats, undefined);
+    if (!this.native) return meta;
+    return withXattrs(meta, readXattrs(this.native, fsPath(path)).xattrs);
   }
 
-  /** Owner, mode and times of an open file or directory, in the one order in which none undoes another. */
+  /** Whether a live file, whose `metaOf` is given, would be changed. */
+  differs(kind: EntryKind, wanted: EntryMeta, live: EntryMeta): boolean {
+    const { owner, specialModes } = this.policy;
+    if (!(this.native ? wanted.mtimeNs === live.mtimeNs : sameTime(wanted.mtimeNs, live.mtimeNs))) return true;
+    if (owner && (wanted.uid !== live.uid || wanted.gid !== live.gid)) return true;
+    if (kind !== 'symlink' && restoredMode(kind, wanted.mode, this.policy) !== live.mode) return true;
+    if (wanted.xattrs === undefined || live.xattrs === undefined) return false;
+    return !sameXattrs(restoredXattrs(wanted.xattrs, specialModes), live.xattrs);
+  }
+
+  /** Owner, mode, attributes and times of an open file or directory, in the one order in which none undoes another. */
   async applyToHandle(handle: FileHandle, kind: EntryKind, meta: EntryMeta): Promise<void> {
     if (this.policy.owner) await handle.chown(meta.uid, meta.gid);
+    this.applyXattrs(handle.fd, meta, 'before mode');
     await handle.chmod(restoredMode(kind, meta.mode, this.policy));
+    this.applyXattrs(handle.fd, meta, 'after mode');
     if (this.native) {
       this.native.setTimes(handle.fd, meta.mtimeNs);
       return;
@@ -116,19 +135,87 @@ export class Metadata {
 
   private async applyToLink(target: string | Buffer, meta: EntryMeta): Promise<void> {
     if (this.policy.owner) await lchown(target, meta.uid, meta.gid);
+    this.applyXattrs(target, meta, 'before mode');
+    this.applyXattrs(target, meta, 'after mode');
     await setTimesWith(this.native, target, meta.mtimeNs);
   }
 
+  private applyXattrs(place: Place, meta: EntryMeta, phase: 'before mode' | 'after mode'): void {
+    const { xattrs } = meta;
+    if (xattrs === undefined) return;
+    if (!this.native) {
+      if (xattrs.length > 0 && phase === 'before mode') this.lost.unread++;
+      return;
+    }
+    const wanted = restoredXattrs(xattrs, this.policy.specialModes);
+    applyXattrs(this.native, place, wanted, phase, (name) => {
+      this.lost.attribute(name);
+    });
+    if (phase === 'after mode' && wanted.length < xattrs.length) this.lost.capabilities++;
+  }
+
+  /** To be told of each file whose setuid or setgid bit the backup has. */
+  sawMode(mode: number): void {
+    if ((mode & (SETUID | SETGID)) !== 0 && !this.policy.specialModes) this.lost.modes++;
+  }
+
+  /** To be told of each name that became a file of its own. */
+  copied(): void {
+    this.lost.links++;
+  }
+
+  /** To be told of each FIFO that could not be made. */
+  noFifo(): void {
+    this.lost.fifos++;
+  }
+
   /** What a person must know of what was not restored. */
-  notes(droppedModes: number): string[] {
-    const notes: string[] = [];
-    if (droppedModes > 0)
-      notes.push(
-        `${droppedModes} ${droppedModes === 1 ? 'file' : 'files'} had setuid or setgid in the backup, which is not restored. Set it by hand where it is needed.`,
-      );
+  notes(): string[] {
+    const notes = this.lost.notes();
     if (!this.policy.owner) notes.push('Owners were not restored, because this process does not run as root.');
     if (!this.native)
       notes.push('Times were restored to the microsecond only: the module for exact ones cannot be loaded here.');
+    return notes;
+  }
+}
+
+/** Counts what was in the backup and is not in the restored files. */
+class Lost {
+  modes = 0;
+  capabilities = 0;
+  /** Files whose attributes nobody could set. */
+  unread = 0;
+  links = 0;
+  fifos = 0;
+  private readonly attributes = new Map<string, number>();
+
+  attribute(name: string): void {
+    if (this.attributes.size >= 20 && !this.attributes.has(name)) return;
+    this.attributes.set(name, (this.attributes.get(name) ?? 0) + 1);
+  }
+
+  notes(): string[] {
+    const notes: string[] = [];
+    const files = (count: number): string => `${count} ${count === 1 ? 'file' : 'files'}`;
+    if (this.modes > 0)
+      notes.push(
+        `${files(this.modes)} had setuid or setgid in the backup, which is not restored. Set it by hand where it is needed.`,
+      );
+    if (this.capabilities > 0)
+      notes.push(
+        `${files(this.capabilities)} had file capabilities in the backup, which are not restored. Set them by hand where they are needed.`,
+      );
+    if (this.unread > 0)
+      notes.push(
+        `Extended attributes of ${files(this.unread)} were not restored: the module for them cannot be loaded here.`,
+      );
+    for (const [name, count] of this.attributes)
+      notes.push(
+        `The attribute ${printable(name)} could not be set on ${files(count)}: the file system does not keep it, or this user may not.`,
+      );
+    if (this.links > 0)
+      notes.push(`${files(this.links)} became copies: hard links to them cannot be made on this file system.`);
+    if (this.fifos > 0) notes.push(`${this.fifos} FIFOs were not made: the module for them cannot be loaded here.`);
     return notes;
   }
 }

@@ -1,11 +1,12 @@
 import { constants, type BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
-import { BackupError, throwIfCancelled, printable } from '@foodsave-backup/kernel';
+import { BackupError, systemErrorCode, throwIfCancelled, printable, type Piece } from '@foodsave-backup/kernel';
+import { contentSource } from '../content.ts';
 import { fsPath } from '../names.ts';
-import type { EntryMeta, StreamContent } from '../port.ts';
+import type { EntryMeta, StreamContent, Xattr } from '../port.ts';
+import { isVerySparse, mayHaveHoles, PIECE_BYTES, readAt, readPieces } from './holes.ts';
+import type { NativeFs } from './native.ts';
 
-/** Pieces that a stream yields, in bytes; files up to this size are read whole and re-read until they are stable. */
-export const PIECE_BYTES = 1024 * 1024;
 const ATTEMPTS = 3;
 
 /**
@@ -46,6 +47,8 @@ export interface OpenedFile {
   /** Known before streaming only for small files, which are read ahead. */
   changed: boolean;
   hardLinked: boolean;
+  /** It has holes that are not read. */
+  sparse: boolean;
   content: StreamContent;
   close(): Promise<void>;
 }
@@ -53,6 +56,10 @@ export interface OpenedFile {
 export interface OpenFileOptions {
   signal: AbortSignal;
   startedNs: bigint;
+  /** To find holes; without it they are read as zeros. */
+  native?: NativeFs;
+  /** Reads the extended attributes of the open file for its metadata; undefined when they are not kept. */
+  xattrs?: (fd: number) => readonly Xattr[] | undefined;
   /** Called once when the file turned out to be altered while it was read. */
   onChanged?: () => void;
 }
@@ -60,8 +67,8 @@ export interface OpenFileOptions {
 /**
  * Opens a regular file without following a link and without blocking on anything else that took its place. Files up to
  * 1 MiB are read here, again when they change, at most three times; larger ones are streamed as long as they were when
- * opened, so that a growing log has an end. Rejects with the system error (ENOENT, EACCES, ELOOP, EIO, …), or undefined
- * when it is no longer a regular file.
+ * opened, so that a growing log has an end, and their holes are not read. Rejects with the system error (ENOENT, EACCES,
+ * ELOOP, EIO, …), or undefined when it is no longer a regular file.
  */
 export async function openFile(path: string, options: OpenFileOptions): Promise<OpenedFile | undefined> {
   const handle = await open(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -71,8 +78,9 @@ export async function openFile(path: string, options: OpenFileOptions): Promise<
       await handle.close();
       return undefined;
     }
-    if (stats.size <= BigInt(PIECE_BYTES)) {
-      const small = await readStable(handle, stats);
+    const sparse = options.native !== undefined && mayHaveHoles(stats);
+    if (stats.size <= BigInt(PIECE_BYTES) && !sparse) {
+      const small = await readStable(handle, stats, options);
       if (small) {
         await handle.close();
         return inMemory(small, options);
@@ -88,17 +96,23 @@ export async function openFile(path: string, options: OpenFileOptions): Promise<
 interface SmallFile {
   bytes: Buffer;
   stats: BigIntStats;
+  xattrs: readonly Xattr[] | undefined;
   changed: boolean;
 }
 
 /** Undefined when the file outgrew the bound meanwhile. */
-async function readStable(handle: FileHandle, first: BigIntStats): Promise<SmallFile | undefined> {
+async function readStable(
+  handle: FileHandle,
+  first: BigIntStats,
+  options: OpenFileOptions,
+): Promise<SmallFile | undefined> {
   let before = first;
   for (let attempt = 1; ; attempt++) {
     const bytes = await readUpTo(handle, Number(before.size));
+    const xattrs = options.xattrs?.(handle.fd);
     const after = await handle.stat({ bigint: true });
     const changed = !sameState(before, after) || bytes.length !== Number(after.size);
-    if (!changed || attempt === ATTEMPTS) return { bytes, stats: after, changed };
+    if (!changed || attempt === ATTEMPTS) return { bytes, stats: after, xattrs, changed };
     if (after.size > BigInt(PIECE_BYTES)) return undefined;
     before = after;
   }
@@ -109,7 +123,7 @@ async function readUpTo(handle: FileHandle, size: number): Promise<Buffer> {
   const buffer = Buffer.allocUnsafe(size);
   let filled = 0;
   while (filled < size) {
-    const { bytesRead } = await handle.read(buffer, filled, size - filled, filled);
+    const bytesRead = await readAt(handle, buffer, filled, size - filled, filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }
@@ -117,13 +131,14 @@ async function readUpTo(handle: FileHandle, size: number): Promise<Buffer> {
 }
 
 function inMemory(file: SmallFile, options: OpenFileOptions): OpenedFile {
-  const meta = metaOf(file.stats, file.changed ? undefined : options.startedNs);
+  const meta = withXattrs(metaOf(file.stats, file.changed ? undefined : options.startedNs), file.xattrs);
   if (file.changed) options.onChanged?.();
   return {
     size: file.bytes.length,
     meta,
     changed: file.changed,
     hardLinked: file.stats.nlink > 1n,
+    sparse: false,
     content: {
       kind: 'stream',
       async *open() {
@@ -136,34 +151,44 @@ function inMemory(file: SmallFile, options: OpenFileOptions): OpenedFile {
   };
 }
 
+/** Metadata with the extended attributes that were found, if somebody looked. */
+export function withXattrs(meta: EntryMeta, xattrs: readonly Xattr[] | undefined): EntryMeta {
+  return xattrs === undefined ? meta : { ...meta, xattrs };
+}
+
 function streamed(path: string, handle: FileHandle, before: BigIntStats, options: OpenFileOptions): OpenedFile {
   const size = Number(before.size);
+  const xattrs = options.xattrs?.(handle.fd);
+  const sparse = options.native !== undefined && mayHaveHoles(before);
+  const reading = { signal: options.signal, native: sparse ? options.native : undefined };
   let read = 0;
   let closed: Promise<void> | undefined;
+  async function* pieces(): AsyncGenerator<Piece> {
+    try {
+      for await (const piece of readPieces(handle, size, reading)) {
+        read += 'hole' in piece ? piece.hole : piece.length;
+        yield piece;
+      }
+    } catch (error) {
+      throwIfCancelled(options.signal);
+      throw unreadable(path, error);
+    }
+  }
   return {
     size,
-    meta: metaOf(before, options.startedNs),
+    meta: withXattrs(metaOf(before, options.startedNs), xattrs),
     changed: false,
     hardLinked: before.nlink > 1n,
+    sparse,
     content: {
       kind: 'stream',
-      async *open() {
-        while (read < size) {
-          throwIfCancelled(options.signal);
-          const piece = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, size - read));
-          const { bytesRead } = await handle.read(piece, 0, piece.length, read).catch((error: unknown) => {
-            throw unreadable(path, error);
-          });
-          if (bytesRead === 0) return;
-          read += bytesRead;
-          yield piece.subarray(0, bytesRead);
-        }
-      },
+      open: contentSource(pieces),
+      ...(sparse && isVerySparse(before) ? { sparse } : {}),
       async finish() {
         const after = await handle.stat({ bigint: true });
         const changed = !sameState(before, after) || read !== size;
         if (changed) options.onChanged?.();
-        return { changed, meta: metaOf(after, changed ? undefined : options.startedNs) };
+        return { changed, meta: withXattrs(metaOf(after, changed ? undefined : options.startedNs), xattrs) };
       },
     },
     close: () => (closed ??= handle.close()),
@@ -171,7 +196,7 @@ function streamed(path: string, handle: FileHandle, before: BigIntStats, options
 }
 
 export function unreadable(path: string, cause: unknown): BackupError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = systemErrorCode(cause) ?? (cause instanceof Error ? cause.message : String(cause));
   return new BackupError('SOURCE_UNREADABLE', `Cannot read "${printable(path)}": ${printable(why)}`, {
     hint: 'Check the permissions of the path and the health of its disk, then run the backup again.',
     cause,

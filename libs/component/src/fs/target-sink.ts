@@ -1,10 +1,11 @@
-import { lstat, mkdir } from 'node:fs/promises';
+import { link, lstat, mkdir } from 'node:fs/promises';
 import { BackupError, printable, systemErrorCode } from '@foodsave-backup/kernel';
 import { assertLayoutPath, fsPath, isAtOrBelow } from '../names.ts';
 import type { CommitResult, EntryMeta, RestoreEntry, RestorePlan, RestoreRun, RestoreSink } from '../port.ts';
 import { Anchor } from './anchor.ts';
 import { Metadata, type MetadataPolicy } from './metadata.ts';
-import { alreadyThere, restoreFailed, writeFileAt, writeLinkAt } from './write-file.ts';
+import { LinkTargets } from './link-targets.ts';
+import { alreadyThere, makeFifoAt, restoreFailed, writeFileAt, writeLinkAt } from './write-file.ts';
 
 /** Whether `paths` asks for an entry; the directories above what was asked for are wanted too, as places. */
 export function isWanted(path: string, paths: readonly string[] | undefined): 'yes' | 'above' | 'no' {
@@ -28,9 +29,11 @@ export class TargetSink implements RestoreSink {
   private readonly anchor: Anchor;
   private readonly metadata: Metadata;
   private readonly directories: { path: string; meta: EntryMeta }[] = [];
+  private readonly links = new LinkTargets<string>();
+  /** Where names of files are linked from; a second one, because an anchor keeps one path. */
+  private from: Anchor | undefined;
   private files = 0;
   private bytes = 0;
-  private droppedModes = 0;
   private closed = false;
 
   private constructor(run: RestoreRun, anchor: Anchor, metadata: Metadata) {
@@ -95,12 +98,42 @@ export class TargetSink implements RestoreSink {
         await writeLinkAt(path, entry, this.metadata);
         return;
       }
-      this.bytes += await writeFileAt(path, entry, { signal, metadata: this.metadata, durable: false });
-      if ((entry.meta.mode & 0o6000) !== 0 && !this.metadata.policy.specialModes) this.droppedModes++;
+      if (entry.kind === 'fifo') {
+        await makeFifoAt(path, entry, this.metadata);
+        return;
+      }
+      if (!(await this.linked(path, entry))) await this.newFile(path, entry);
     } catch (error) {
       if (systemErrorCode(error) !== 'EEXIST' || !(await alreadyThere(path, entry, signal))) throw error;
     }
-    this.files++;
+    if (entry.kind === 'file') this.files++;
+  }
+
+  private async newFile(path: string, entry: RestoreEntry): Promise<void> {
+    const { signal } = this.run;
+    this.bytes += await writeFileAt(path, entry, { signal, metadata: this.metadata, durable: false });
+    this.metadata.sawMode(entry.meta.mode);
+    this.links.add(entry, entry.path);
+  }
+
+  /** Gives a file that was restored already another name; false when there is none, or no links can be made here. */
+  private async linked(path: string, entry: RestoreEntry): Promise<boolean> {
+    const first = this.links.find(entry);
+    if (first === undefined) return false;
+    const { parent, name } = splitPath(first);
+    this.from ??= await Anchor.open(this.anchor.path);
+    const directory = await this.from.directory(parent);
+    try {
+      if (directory === undefined) return false;
+      await link(fsPath(`${directory}/${name}`), fsPath(path));
+      return true;
+    } catch (error) {
+      // No hard links on this file system, or too many of one file: this name becomes a copy, and later ones links to it.
+      const code = systemErrorCode(error) ?? '';
+      if (!['EPERM', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV'].includes(code)) throw error;
+      this.metadata.copied();
+      return false;
+    }
   }
 
   async commit(): Promise<CommitResult> {
@@ -114,12 +147,13 @@ export class TargetSink implements RestoreSink {
       }
     }
     this.directories.length = 0;
-    return { files: this.files, bytes: this.bytes, notes: this.metadata.notes(this.droppedModes) };
+    return { files: this.files, bytes: this.bytes, notes: this.metadata.notes() };
   }
 
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
+    await this.from?.close();
     await this.anchor.close();
   }
 }

@@ -1,115 +1,72 @@
-import type { BigIntStats } from 'node:fs';
-import { lstat, readdir, readlink, stat } from 'node:fs/promises';
+import { constants, existsSync } from 'node:fs';
+import { lstat, open, readdir, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
 import { layoutPath, OUTSIDE_DIRECTORY } from '../layout.ts';
 import { compareNames, decodeName, fsPath, isAtOrBelow } from '../names.ts';
-import type { ComponentWarning, DumpEntry, PreviousEntry } from '../port.ts';
+import type { DumpEntry } from '../port.ts';
 import { inOrder } from './in-order.ts';
-import type { FilterScope, TreeFilter } from './patterns.ts';
-import { metaOf, openFile, unreadable } from './read.ts';
+import type { FilterScope } from './patterns.ts';
+import { unreadable } from './read.ts';
 import { assertRoots, missingRoot, presentRoots, RESERVED_TOP_NAMES, rootTree, type RootNode } from './roots.ts';
+import {
+  EntryReader,
+  type Found,
+  type Place,
+  type Prepared,
+  type WalkOptions,
+  type WalkStats,
+} from './walk-entries.ts';
+
+export { isUnchanged, type WalkOptions, type WalkStats } from './walk-entries.ts';
 
 /** Directories in which a live restore stages files. They are never captured. */
 export const STAGE_PREFIX = '.foodsave-backup-stage-';
 
 const STAT_BATCH = 64;
 const READ_AHEAD = 4;
-
-export interface WalkOptions {
-  /** Absolute; layout paths are relative to it. */
-  baseDir: string;
-  /** Absolute files or directories; may overlap. */
-  roots: readonly string[];
-  signal: AbortSignal;
-  warn: (warning: ComponentWarning) => void;
-  /** Start of the capture, nanoseconds since the epoch, by the clock that stamps the files. */
-  startedNs: bigint;
-  filter?: TreeFilter;
-  /** Roots that do not exist are left out with a warning (a safety backup saves what is left), unless none exists. */
-  skipMissing?: boolean;
-  /** Directories on other file systems are emitted, but not entered. */
-  oneFileSystem?: boolean;
-  /** False: only look (for estimates and plans); files are neither opened nor read. */
-  content?: boolean;
-  previous?: (path: string) => PreviousEntry | undefined | Promise<PreviousEntry | undefined>;
-}
-
-/** What a walk has met so far. */
-export interface WalkStats {
-  files: number;
-  directories: number;
-  links: number;
-  bytes: number;
-  changedWhileRead: number;
-  unreadable: number;
-  vanished: number;
-  special: number;
-  /** Names of files that have other names too. Each is stored and restored as a file of its own. */
-  hardLinked: number;
-  unchanged: number;
-  /** Something that should have been captured was not, or not in one consistent state. */
-  incomplete: boolean;
-}
-
-interface Place {
-  /** Absolute path. */
-  path: string;
-  layout: string;
-}
+/** Directories may nest this deep: the limit of the repository format, less the one for what lies in the last. */
+const DEPTH_MAX = 1_023;
 
 interface Directory extends Place {
   node: RootNode | undefined;
   /** Undefined while only passing through on the way to an include root. */
   scope: FilterScope | undefined;
   device: bigint;
+  /** Why it could not be opened, hence not be listed. */
+  failure?: Error;
 }
 
-interface Found extends Place {
+interface Looked extends Found {
   node: RootNode | undefined;
-  stats: BigIntStats;
-  root: boolean;
-}
-
-interface Prepared {
-  entry?: DumpEntry;
-  warnings: ComponentWarning[];
-  close?: () => Promise<void>;
 }
 
 /**
  * Walks include roots in the order of the port: parents before children, siblings by bytes. Links are never followed, and
- * pipes, sockets and devices never opened. Holds the names of one directory per level, never the tree. What cannot be read
+ * FIFOs, sockets and devices never opened. Holds the names of one directory per level, never the tree. What cannot be read
  * becomes a warning (UNREADABLE, VANISHED, SPECIAL_FILE_SKIPPED, CHANGED_WHILE_READ) and `stats.incomplete`; a missing
  * include root is SOURCE_MISSING. The directories between the base directory and a root are emitted too, for their modes.
  */
 export class TreeWalk {
-  readonly stats: WalkStats = {
-    files: 0,
-    directories: 0,
-    links: 0,
-    bytes: 0,
-    changedWhileRead: 0,
-    unreadable: 0,
-    vanished: 0,
-    special: 0,
-    hardLinked: 0,
-    unchanged: 0,
-    incomplete: false,
-  };
+  readonly stats: WalkStats;
   private readonly options: WalkOptions;
+  private readonly reader: EntryReader;
+  private readonly byDescriptor = existsSync('/proc/self/fd');
 
   constructor(options: WalkOptions) {
     this.options = options;
+    this.reader = new EntryReader(options);
+    this.stats = this.reader.stats;
   }
 
   async *entries(): AsyncGenerator<DumpEntry, void, undefined> {
     const { baseDir } = this.options;
+    await this.reader.start();
     const roots = this.options.skipMissing === true ? await this.present() : this.options.roots;
     await assertRoots(roots);
     const node = await rootTree(baseDir, roots);
     const path = resolve(baseDir);
-    const top: Directory = { path, layout: '', node, scope: undefined, device: 0n };
+    const top: Directory = { path, layout: '', at: path, node, scope: undefined, device: 0n };
     if (node.root) {
       top.device = (await lstat(fsPath(path), { bigint: true })).dev;
       top.scope = await this.rootScope(top);
@@ -129,7 +86,7 @@ export class TreeWalk {
     for (let at = 0; at < names.length; at += STAT_BATCH) {
       throwIfCancelled(this.options.signal);
       const looks = await Promise.all(names.slice(at, at + STAT_BATCH).map((name) => this.look(directory, name)));
-      let run: Found[] = [];
+      let run: Looked[] = [];
       for (const found of looks) {
         if (!found) continue;
         if (!found.stats.isDirectory()) {
@@ -149,8 +106,9 @@ export class TreeWalk {
     const asked = [...(directory.node?.children.keys() ?? [])];
     if (!directory.scope) return asked.sort(compareNames);
     try {
+      if (directory.failure) throw directory.failure;
       // One byte per character: half the memory of buffers, and the order of code units is the order of bytes.
-      const names = await readdir(fsPath(directory.path), { encoding: 'latin1' });
+      const names = await readdir(fsPath(directory.at), { encoding: 'latin1' });
       names.sort((a, b) => (a < b ? -1 : 1));
       const decoded = names.map((name) => decodeName(Buffer.from(name, 'latin1')));
       return directory.layout === '' ? withRoots(decoded, asked) : decoded;
@@ -159,35 +117,36 @@ export class TreeWalk {
         if (systemErrorCode(error) === 'ENOENT') throw missingRoot(directory.path, error);
         throw unreadable(directory.path, error);
       }
-      this.failed(directory, error);
+      this.reader.fail(directory, error);
       return asked.sort(compareNames);
     }
   }
 
   /** Stats one name and decides whether it takes part. */
-  private async look(directory: Directory, name: string): Promise<Found | undefined> {
+  private async look(directory: Directory, name: string): Promise<Looked | undefined> {
     if (name.startsWith(STAGE_PREFIX)) return undefined;
     const layout = directory.layout === '' ? name : `${directory.layout}/${name}`;
     const node = directory.node?.children.get(name);
     const outside = layout === OUTSIDE_DIRECTORY;
-    const path = outside ? '/' : directory.path === '/' ? `/${name}` : `${directory.path}/${name}`;
+    const path = outside ? '/' : below(directory.path, name);
+    const at = outside ? '/' : below(directory.at, name);
     if (directory.layout === '' && !node && RESERVED_TOP_NAMES.includes(name)) return undefined;
     try {
-      let stats = await lstat(fsPath(path), { bigint: true });
+      let stats = await lstat(fsPath(at), { bigint: true });
       // The way to a root is the operator's own and may lead through links; below a root they are never followed.
       if (node && !node.root && !directory.scope && stats.isSymbolicLink())
-        stats = await stat(fsPath(path), { bigint: true });
+        stats = await stat(fsPath(at), { bigint: true });
       const excluded = outside || (directory.scope?.excludes(layout, stats.isDirectory()) ?? true);
       if (excluded && !node) return undefined;
-      return { path, layout, node, stats, root: node?.root === true };
+      return { path, layout, at, node, stats, root: node?.root === true };
     } catch (error) {
       if (node?.root || (node && !directory.scope)) throw missingRoot(path, error);
-      this.failed({ path, layout }, error);
+      this.reader.fail({ layout }, error);
       return undefined;
     }
   }
 
-  private async *enter(parent: Directory, found: Found): AsyncGenerator<DumpEntry, void, undefined> {
+  private async *enter(parent: Directory, found: Looked): AsyncGenerator<DumpEntry, void, undefined> {
     const { path, layout, node, stats } = found;
     // `_outside` is a place in the layout, not a child of the base directory: nothing is inherited into it.
     const inside = layout !== OUTSIDE_DIRECTORY && parent.scope?.excludes(layout, true) === false;
@@ -195,29 +154,54 @@ export class TreeWalk {
     const passing = !found.root && !inherited;
     // Directories above a root outside the base directory are not ours: restoring their modes would be wrong.
     if (!passing || !isAtOrBelow(layout, OUTSIDE_DIRECTORY)) {
-      this.stats.directories++;
-      yield { path: layout, kind: 'directory', meta: metaOf(stats, this.options.startedNs), size: 0 };
+      if (layout.split('/').length > DEPTH_MAX) {
+        this.reader.fail(found, new Error('directories nest too deep'));
+        return;
+      }
+      yield await this.reader.directory(found);
     }
-    const child: Directory = { path, layout, node, scope: undefined, device: stats.dev };
-    if (inherited) {
-      if (this.options.oneFileSystem && stats.dev !== parent.device && !found.root) return;
-      child.scope = await inherited.enter(layout, path);
-    } else if (found.root) {
-      child.scope = await this.rootScope(child);
+    const child: Directory = { path, layout, at: found.at, node, scope: undefined, device: stats.dev };
+    const handle = passing ? undefined : await this.open(child);
+    try {
+      if (inherited) {
+        if (this.options.oneFileSystem && stats.dev !== parent.device && !found.root) return;
+        child.scope = await inherited.enter(layout, child.at);
+      } else if (found.root) {
+        child.scope = await this.rootScope(child);
+      }
+      yield* this.walk(child);
+    } finally {
+      await handle?.close();
     }
-    yield* this.walk(child);
+  }
+
+  /**
+   * Opens a directory, from which then all that lies in it is reached: a path may be longer than the system takes, and nobody
+   * can put a link in the place of a directory on the way. Where there is no /proc, paths have to do.
+   */
+  private async open(directory: Directory): Promise<FileHandle | undefined> {
+    if (!this.byDescriptor) return undefined;
+    try {
+      const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+      const handle = await open(fsPath(directory.at), flags);
+      directory.at = `/proc/self/fd/${handle.fd}`;
+      return handle;
+    } catch (error) {
+      directory.failure = error instanceof Error ? error : new Error(String(error));
+      return undefined;
+    }
   }
 
   private rootScope(root: Directory): Promise<FilterScope> {
     const { filter } = this.options;
     if (!filter) return Promise.resolve(EVERYTHING);
     const anchor = isAtOrBelow(root.layout, OUTSIDE_DIRECTORY) ? root.layout : '';
-    return filter.root(anchor, root.layout, root.path);
+    return filter.root(anchor, root.layout, root.at);
   }
 
-  private async *emit(run: readonly Found[]): AsyncGenerator<DumpEntry, void, undefined> {
+  private async *emit(run: readonly Looked[]): AsyncGenerator<DumpEntry, void, undefined> {
     const dispose = async (prepared: Prepared): Promise<void> => prepared.close?.();
-    for await (const prepared of inOrder(run, READ_AHEAD, (found) => this.prepare(found), dispose)) {
+    for await (const prepared of inOrder(run, READ_AHEAD, (found) => this.reader.prepare(found), dispose)) {
       try {
         for (const warning of prepared.warnings) this.options.warn(warning);
         if (prepared.entry) yield prepared.entry;
@@ -225,99 +209,6 @@ export class TreeWalk {
         await prepared.close?.();
       }
     }
-  }
-
-  private async prepare(found: Found): Promise<Prepared> {
-    const { stats, layout, path } = found;
-    try {
-      if (stats.isSymbolicLink()) return await this.link(found);
-      if (!stats.isFile()) {
-        this.stats.special++;
-        const message = 'A pipe, socket or device is not part of a backup';
-        return { warnings: [{ code: 'SPECIAL_FILE_SKIPPED', message, path: layout }] };
-      }
-      return await this.file(found);
-    } catch (error) {
-      return { warnings: [this.failure({ path, layout }, error)] };
-    }
-  }
-
-  private async link(found: Found): Promise<Prepared> {
-    const { layout, path, stats } = found;
-    const linkTarget = decodeName(await readlink(fsPath(path), { encoding: 'buffer' }));
-    this.stats.links++;
-    const warnings: ComponentWarning[] = [];
-    if (found.root) {
-      this.stats.incomplete = true;
-      const message =
-        'The include path is a symbolic link: only the link was captured. Include the path that it points to';
-      warnings.push({ code: 'INCLUDE_IS_LINK', message, path: layout });
-    }
-    const meta = metaOf(stats, this.options.startedNs);
-    return { warnings, entry: { path: layout, kind: 'symlink', meta, size: Number(stats.size), linkTarget } };
-  }
-
-  private async file(found: Found): Promise<Prepared> {
-    const { layout, path, stats } = found;
-    const { previous, startedNs, signal, warn } = this.options;
-    const entry: DumpEntry = { path: layout, kind: 'file', meta: metaOf(stats, startedNs), size: Number(stats.size) };
-    if (this.options.content === false) {
-      this.count(entry.size, stats.nlink > 1n);
-      return { warnings: [], entry };
-    }
-    if (isUnchanged(stats, await previous?.(layout))) {
-      this.count(entry.size, stats.nlink > 1n);
-      this.stats.unchanged++;
-      return { warnings: [], entry: { ...entry, unchanged: true } };
-    }
-    const changed: ComponentWarning = {
-      code: 'CHANGED_WHILE_READ',
-      message: 'The file was altered while it was read',
-      path: layout,
-    };
-    const warnings: ComponentWarning[] = [];
-    let late = false;
-    const onChanged = (): void => {
-      this.stats.changedWhileRead++;
-      this.stats.incomplete = true;
-      if (late) warn(changed);
-      else warnings.push(changed);
-    };
-    const opened = await openFile(path, { signal, startedNs, onChanged });
-    late = true;
-    if (!opened) return { warnings: [this.failure(found, new Error('it is no longer a regular file'))] };
-    this.count(opened.size, opened.hardLinked);
-    return {
-      warnings,
-      entry: { ...entry, meta: opened.meta, size: opened.size, content: opened.content },
-      close: () => opened.close(),
-    };
-  }
-
-  private count(bytes: number, hardLinked: boolean): void {
-    this.stats.files++;
-    this.stats.bytes += bytes;
-    if (hardLinked) this.stats.hardLinked++;
-  }
-
-  private failed(place: Place, error: unknown): void {
-    this.options.warn(this.failure(place, error));
-  }
-
-  private failure(place: Place, error: unknown): ComponentWarning {
-    throwIfCancelled(this.options.signal);
-    this.stats.incomplete = true;
-    const code = systemErrorCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') {
-      this.stats.vanished++;
-      return {
-        code: 'VANISHED',
-        message: 'It was removed or replaced while the directory was read',
-        path: place.layout,
-      };
-    }
-    this.stats.unreadable++;
-    return { code: 'UNREADABLE', message: `It cannot be read (${code ?? 'unknown reason'})`, path: place.layout };
   }
 }
 
@@ -332,17 +223,8 @@ function withRoots(names: string[], asked: readonly string[]): string[] {
   return missing.length === 0 ? names : [...names, ...missing].sort(compareNames);
 }
 
-/** Equal kind, size, times and inode: and the stored entry was not racy when it was taken (then it has no change time). */
-export function isUnchanged(stats: BigIntStats, previous: PreviousEntry | undefined): boolean {
-  return (
-    previous?.kind === 'file' &&
-    previous.sha256 !== undefined &&
-    previous.size === Number(stats.size) &&
-    previous.meta.ctimeNs !== undefined &&
-    previous.meta.ctimeNs === stats.ctimeNs &&
-    previous.meta.mtimeNs === stats.mtimeNs &&
-    previous.meta.inode === stats.ino
-  );
+function below(directory: string, name: string): string {
+  return directory === '/' ? `/${name}` : `${directory}/${name}`;
 }
 
 /** Include roots without those that lie below another one; each with the directory that holds it. */

@@ -1,13 +1,25 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { constants } from 'node:fs';
 import { lstat, open, readlink, symlink, unlink, type FileHandle } from 'node:fs/promises';
-import { BackupError, printable, systemErrorCode, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
+import {
+  BackupError,
+  hashLike,
+  isHole,
+  matches,
+  printable,
+  systemErrorCode,
+  throwIfCancelled,
+  toBackupError,
+  type ContentDigest,
+  type ContentHash,
+  type Piece,
+} from '@foodsave-backup/kernel';
 import { decodeName, encodeName, fsPath } from '../names.ts';
 import type { RestoreEntry } from '../port.ts';
 import type { Metadata } from './metadata.ts';
-import { PIECE_BYTES } from './read.ts';
+import { mayHaveHoles, readPieces } from './holes.ts';
+import { loadNative } from './native-load.ts';
 
-/** Runs of zeros this long become holes, so that a sparse file stays sparse. */
+/** Runs of zeros this long become holes too, also of files whose backup knows of none. */
 const HOLE_BYTES = 64 * 1024;
 
 export interface WriteOptions {
@@ -40,11 +52,16 @@ export async function writeFileAt(path: string, entry: RestoreEntry, options: Wr
 
 async function copyInto(handle: FileHandle, entry: RestoreEntry, signal: AbortSignal): Promise<number> {
   if (!entry.content) throw damaged(entry.path, 'its content is missing');
-  const hash = createHash('sha256');
+  const hash = hashLike(entry);
   const zeros = Buffer.alloc(HOLE_BYTES);
   let position = 0;
-  for await (const piece of entry.content()) {
+  for await (const piece of entry.content({ holes: true })) {
     throwIfCancelled(signal);
+    if (isHole(piece)) {
+      hash.zeros(piece.hole);
+      position += piece.hole;
+      continue;
+    }
     hash.update(piece);
     for (let at = 0; at < piece.length;) {
       const end = dataEnd(piece, at, zeros);
@@ -59,7 +76,8 @@ async function copyInto(handle: FileHandle, entry: RestoreEntry, signal: AbortSi
   }
   await handle.truncate(position);
   if (position !== entry.size) throw damaged(entry.path, `it has ${position} bytes instead of ${entry.size}`);
-  if (entry.sha256 && !sameHash(hash.digest(), entry.sha256)) throw damaged(entry.path, 'its SHA-256 does not match');
+  const hashed = entry.sha256 !== undefined || entry.blockSha256 !== undefined;
+  if (hashed && !matches(hash, entry)) throw damaged(entry.path, 'its SHA-256 does not match');
   return position;
 }
 
@@ -85,7 +103,18 @@ export async function writeLinkAt(path: string, entry: RestoreEntry, metadata: M
   await metadata.applyToPath(path, 'symlink', entry.meta);
 }
 
-/** Whether `path` already is a regular file with this content, or this link. Links in place of files are not followed. */
+/** Makes a FIFO with its metadata; false where that is not possible, which `metadata` notes. */
+export async function makeFifoAt(path: string, entry: RestoreEntry, metadata: Metadata): Promise<boolean> {
+  if (!metadata.native) {
+    metadata.noFifo();
+    return false;
+  }
+  metadata.native.makeFifo(fsPath(path), 0o600);
+  await metadata.applyToPath(path, 'fifo', entry.meta);
+  return true;
+}
+
+/** Whether `path` already is a regular file with this content, this link, or a FIFO. Links in place of files are not followed. */
 export async function alreadyThere(
   path: string,
   entry: Omit<RestoreEntry, 'content'>,
@@ -98,30 +127,34 @@ export async function alreadyThere(
       stats.isSymbolicLink() && decodeName(await readlink(fsPath(path), { encoding: 'buffer' })) === entry.linkTarget
     );
   }
-  if (entry.kind !== 'file' || !stats.isFile() || stats.size !== entry.size || !entry.sha256) return false;
-  return sameHash(await hashFile(path, signal), entry.sha256);
+  if (entry.kind === 'fifo') return stats.isFIFO();
+  if (entry.kind !== 'file' || !stats.isFile() || stats.size !== entry.size) return false;
+  return matches(await hashContent(path, entry, signal), entry);
 }
 
 /** SHA-256 of a regular file, 32 bytes; never follows a link. */
 export async function hashFile(path: string, signal: AbortSignal): Promise<Buffer> {
+  return (await hashContent(path, {}, signal)).digest();
+}
+
+/** The content of a file in a hash of the kind that `like` has. */
+async function hashContent(path: string, like: ContentDigest, signal: AbortSignal): Promise<ContentHash> {
   const handle = await open(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    const hash = createHash('sha256');
-    const buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
-    for (let position = 0; ;) {
-      throwIfCancelled(signal);
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
-      if (bytesRead === 0) return hash.digest();
-      hash.update(buffer.subarray(0, bytesRead));
-      position += bytesRead;
-    }
+    const stats = await handle.stat({ bigint: true });
+    const native = mayHaveHoles(stats) ? await loadNative() : undefined;
+    return await hashPieces(readPieces(handle, Number(stats.size), { signal, native }), hashLike(like));
   } finally {
     await handle.close();
   }
 }
 
-function sameHash(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && timingSafeEqual(a, b);
+async function hashPieces(pieces: AsyncIterable<Piece>, hash: ContentHash): Promise<ContentHash> {
+  for await (const piece of pieces) {
+    if (isHole(piece)) hash.zeros(piece.hole);
+    else hash.update(piece);
+  }
+  return hash;
 }
 
 function damaged(path: string, reason: string): BackupError {

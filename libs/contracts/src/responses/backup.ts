@@ -171,7 +171,7 @@ export class TreeEntry {
   path!: string;
 
   /** @example 'file' */
-  type!: 'file' | 'directory' | 'symlink';
+  type!: 'file' | 'directory' | 'symlink' | 'fifo';
 
   /** Of a directory: everything below it. */
   sizeBytes!: number;
@@ -188,7 +188,7 @@ export class TreeEntry {
   /** @example '2026-11-22T20:15:00.000Z' */
   modifiedAt?: string;
 
-  /** Of a file, 64 hexadecimal digits. */
+  /** Of a file, 64 hexadecimal digits; absent for one with holes of more than a GiB, which is hashed otherwise. */
   sha256?: string;
 
   linkTarget?: string;

@@ -132,8 +132,13 @@ export class World implements AsyncDisposable {
 
   /** An engine as another process would make it: same data and repository, nothing remembered. */
   another(over: Overrides = {}): Engine {
+    return new Engine(this.deps(over));
+  }
+
+  /** What such an engine is made of. */
+  deps(over: Overrides = {}): EngineDeps {
     const config = { ...this.#options.config, ...over.config };
-    return new Engine(depsOf(this.path, this.kinds, this.encrypted, { ...this.#options, ...over, config }));
+    return depsOf(this.path, this.kinds, this.encrypted, { ...this.#options, ...over, config });
   }
 
   join(...segments: string[]): string {

@@ -15,6 +15,7 @@ import {
   type Folder,
   type TreeEntry,
   type TreeMeta,
+  type TreeXattr,
 } from '../index.ts';
 
 // The same inputs in every run; another seed is a matter of changing this line.
@@ -113,6 +114,13 @@ export const names = bytesOf(1, 40).filter((name) => {
   return !dots && !name.includes(0x2f) && !name.includes(0);
 });
 
+const xattrs: fc.Arbitrary<TreeXattr[]> = fc
+  .uniqueArray(fc.record({ name: bytesOf(1, 20).filter((name) => !name.includes(0)), value: bytesOf(0, 20) }), {
+    maxLength: 4,
+    selector: ({ name }) => name.toString('latin1'),
+  })
+  .map((list) => list.sort((a, b) => Buffer.compare(a.name, b.name)));
+
 const metas: fc.Arbitrary<TreeMeta> = fc.record(
   {
     mode: fc.nat(0o7777),
@@ -121,6 +129,7 @@ const metas: fc.Arbitrary<TreeMeta> = fc.record(
     gid: safe,
     ctimeNs: signed64,
     inode: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
+    xattrs,
   },
   { requiredKeys: ['mode', 'mtimeNs'] },
 );
@@ -134,6 +143,13 @@ const fileParts = fc.oneof(
     extentRoot: anId,
     pageSize: fc.constantFrom(512, 65_536),
   }),
+  fc.record({
+    size: fc.integer({ min: 1 }),
+    blockSha256: anId,
+    extents: extentLists,
+    link: bytesOf(1, 32),
+    holeBytes: safe,
+  }),
   fc.record({ size: fc.constant(7), sha256: anId, extents: extentLists, changedWhileRead: fc.constant(true) }),
 );
 const directoryParts = fc.record(
@@ -145,6 +161,7 @@ export const entries: fc.Arbitrary<TreeEntry> = fc.tuple(names, metas).chain(([n
   fc.oneof(
     fileParts.map((part): TreeEntry => ({ ...meta, name, type: 'file', ...part })),
     directoryParts.map((part): TreeEntry => ({ ...meta, name, type: 'directory', ...part })),
+    fc.constant<TreeEntry>({ ...meta, name, type: 'fifo' }),
     bytesOf(1, 60).map((target): TreeEntry => ({ ...meta, name, type: 'symlink', target })),
   ),
 );

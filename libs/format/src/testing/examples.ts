@@ -69,6 +69,20 @@ export const ENTRIES: TreeEntry[] = [
     files: 2,
     bytes: 300,
   },
+  {
+    type: 'file',
+    name: Buffer.from('img'),
+    mode: 0o600,
+    mtimeNs: 0n,
+    size: 2 ** 40,
+    // The hash by blocks, which no example can show the making of.
+    blockSha256: Buffer.alloc(32, 0xbb),
+    extents: { unit: 1, extents: [{ blob: undefined, offset: 0, length: 2 ** 40 }] },
+    link: Buffer.from('one'),
+    holeBytes: 2 ** 40,
+    xattrs: [{ name: Buffer.from('user.note'), value: Buffer.from('hi') }],
+  },
+  { type: 'fifo', name: Buffer.from('pipe'), mode: 0o644, mtimeNs: 0n, xattrs: [] },
   { type: 'symlink', name: Buffer.from([0xff]), mode: 0o777, mtimeNs: 0n, target: Buffer.from('a.txt') },
 ];
 
@@ -200,7 +214,13 @@ const EXTENT_PARTS: Part[] = [
 function treeParts(): Part[] {
   const sizes = ENTRIES.map((entry) => encodeEntry(entry).length);
   const head = (size: number): number => (size >= 0x80 ? 3 : 2);
-  const what = ['file a.txt', 'directory d', 'symbolic link, its name is the byte ff'];
+  const what = [
+    'file a.txt',
+    'directory d',
+    'file img, all of it a hole',
+    'named pipe',
+    'symbolic link, its name is the byte ff',
+  ];
   return [[3, 'field 1: 0, a leaf'], ...sizes.map((size, i): Part => [size + head(size), `field 3: ${what[i] ?? ''}`])];
 }
 
@@ -270,6 +290,8 @@ export function examplesSection(): string {
     '| --- | --- | --- | --- | --- |',
     `| \`a.txt\` | file | 0644 | 1795406400123456789 | user and group 1000; ${HELLO.length} bytes, one extent: blob \`aa…\`, offset 0 |`,
     '| `d` | directory | 0755 | -1 | node `cc…`; 2 files of 300 bytes below it |',
+    '| `img` | file | 0600 | 0 | 2^40 bytes, all a hole; hash by blocks `bb…`; link `one`; attribute `user.note` = `hi` |',
+    '| `pipe` | named pipe | 0644 | 0 | it has no attributes |',
     '| byte `ff` | link | 0777 | 0 | target `a.txt` |',
     hex('tree-leaf', treeParts()),
     '',

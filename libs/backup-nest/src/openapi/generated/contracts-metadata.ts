@@ -692,12 +692,17 @@ export function contractsMetadata(): ModelMetadata {
         description: 'Relative to the directory of the configuration file.',
         example: 'data/foodsave.db',
       },
-      type: { required: true, example: 'file', enum: ['file', 'directory', 'symlink'] },
+      type: { required: true, example: 'file', enum: ['file', 'directory', 'symlink', 'fifo'] },
       sizeBytes: { required: true, type: () => Number, description: 'Of a directory: everything below it.' },
       files: { required: false, type: () => Number, description: 'Of a directory: files below it.' },
       mode: { required: false, type: () => Number, description: 'Permission bits.', example: 420 },
       modifiedAt: { required: false, type: () => String, example: '2026-11-22T20:15:00.000Z' },
-      sha256: { required: false, type: () => String, description: 'Of a file, 64 hexadecimal digits.' },
+      sha256: {
+        required: false,
+        type: () => String,
+        description:
+          'Of a file, 64 hexadecimal digits; absent for one with holes of more than a GiB, which is hashed otherwise.',
+      },
       linkTarget: { required: false, type: () => String },
     },
     TreeListing: {
