@@ -12,7 +12,7 @@ const RENAMED_FOLDER = `${RESERVED_FOLDER}/renamed`;
  * Whether every unzip and tar lays a path out as it is: Unicode, no control characters, no backslash, no drive letter, and
  * not in the reserved folder.
  */
-export function isStorable(path: string): boolean {
+function isStorable(path: string): boolean {
   return path.isWellFormed() && !/[\p{Cc}\\]|^[a-z]:/iu.test(path) && !isAtOrBelow(path.toLowerCase(), RESERVED_FOLDER);
 }
 

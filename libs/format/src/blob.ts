@@ -1,7 +1,6 @@
 import { malformed } from './bytes.ts';
 import type { RepositoryKeys } from './keys.ts';
 import { LIMITS } from './limits.ts';
-import type { Punched } from './punched.ts';
 
 export const BLOB_KIND = { data: 1, pages: 2, pageHashes: 3, extents: 4, tree: 5 } as const;
 export type BlobKind = (typeof BLOB_KIND)[keyof typeof BLOB_KIND];
@@ -9,6 +8,20 @@ export type BlobKind = (typeof BLOB_KIND)[keyof typeof BLOB_KIND];
 export function blobKindOf(value: number): BlobKind {
   if (value < 1 || value > 5) throw malformed(`unknown blob kind ${value}`);
   return value as BlobKind;
+}
+
+/** Bytes `[from, to)`. */
+export interface ByteSpan {
+  from: number;
+  to: number;
+}
+
+/** What a frame has lost. Its length and its hash stay those of the whole frame, so that the id of the blob can still be checked. */
+export interface Punched {
+  /** Bytes of the frame that are gone: ascending, apart from each other, at least one. */
+  gone: readonly ByteSpan[];
+  /** SHA-256 of the frame as it is stored, with zeros for what is gone; absent when all of it is gone and nothing is stored. */
+  hash?: Uint8Array;
 }
 
 /** A frame: `length` bytes uncompressed, of which `hash` is the SHA-256; `stored` bytes in the pack, its tag included. */

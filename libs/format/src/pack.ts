@@ -1,10 +1,10 @@
 import { BackupError } from '@foodsave-backup/kernel';
-import { BLOB_KIND, checkFrames, blobKindOf, type BlobEntry, type Frame } from './blob.ts';
+import { BLOB_KIND, checkFrames, blobKindOf, type BlobEntry, type Frame, type Punched } from './blob.ts';
 import { ByteReader, ByteWriter, idOf, malformed, numberOf, readFields, unknownField } from './bytes.ts';
 import { HEADER_BYTES, makeHeader, OBJECT_KIND, readHeader, type Folder } from './header.ts';
 import type { RepositoryKeys } from './keys.ts';
 import { LIMITS } from './limits.ts';
-import { checkPunched, decodePunched, encodePunched, type Punched } from './punched.ts';
+import { checkPunched, decodePunched, encodePunched } from './punched.ts';
 import { decompress, decrypt, encrypt, openPart, sealPart, sha256 } from './seal.ts';
 
 export const FOOTER_BYTES = 16;

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { blobId, BLOB_KIND } from './blob.ts';
+import { blobId, BLOB_KIND, type ByteSpan } from './blob.ts';
 import { HEADER_BYTES } from './header.ts';
 import { decodeDirectory, encodeDirectory, openFrame, PackBuilder, packKey, type CompressedFrame } from './pack.ts';
-import { hasBytes, isWhole, type ByteSpan } from './punched.ts';
+import { hasBytes, isWhole } from './punched.ts';
 import { CODEC, sha256 } from './seal.ts';
 import { attempt, BOTH, bytesOf, mutated, SALT } from './testing/arbitraries.ts';
 

@@ -1,19 +1,5 @@
-import type { Frame } from './blob.ts';
+import type { ByteSpan, Frame } from './blob.ts';
 import { ByteReader, ByteWriter, malformed } from './bytes.ts';
-
-/** Bytes `[from, to)`. */
-export interface ByteSpan {
-  from: number;
-  to: number;
-}
-
-/** What a frame has lost. Its length and its hash stay those of the whole frame, so that the id of the blob can still be checked. */
-export interface Punched {
-  /** Bytes of the frame that are gone: ascending, apart from each other, at least one. */
-  gone: readonly ByteSpan[];
-  /** SHA-256 of the frame as it is stored, with zeros for what is gone; absent when all of it is gone and nothing is stored. */
-  hash?: Uint8Array;
-}
 
 /** Field 11 of a blob in a directory (FORMAT.md section 5); `undefined` when no frame has lost anything. */
 export function encodePunched(frames: readonly Frame[]): Buffer | undefined {

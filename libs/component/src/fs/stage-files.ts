@@ -16,7 +16,7 @@ const KEPT = 'kept';
 const PRIMARY = 'primary.json';
 const FLUSH_BYTES = 256 * 1024;
 
-export interface JournalHeader {
+interface JournalHeader {
   version: 1;
   /** Absolute paths of the anchors, in the order of their numbers. Stages follow the live ones. */
   anchors: string[];

@@ -32,7 +32,7 @@ export async function readHeader(path: string): Promise<Uint8Array> {
 }
 
 /** Tells a file from any other and from itself after a write; a rename keeps it. */
-export function printOf({ dev, ino, size, mtimeNs }: BigIntStats): string {
+function printOf({ dev, ino, size, mtimeNs }: BigIntStats): string {
   return `${String(dev)}:${String(ino)} ${String(size)} ${String(mtimeNs)}`;
 }
 
