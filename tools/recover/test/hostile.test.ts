@@ -295,12 +295,12 @@ describe('keys and versions', () => {
 
   test('a blob with an odd field that is not known is refused, the others of its pack are not', () => {
     const { code, names, err } = attempt((writer, list) => {
-      const other = Buffer.from('punched');
-      const punched = writer.blob('files', 1, [other], { extra: numberField(11, 1) });
-      const otherList = extentList(1, [punched], [{ blob: 0, length: other.length }]);
+      const other = Buffer.from('from later');
+      const later = writer.blob('files', 1, [other], { extra: numberField(13, 1) });
+      const otherList = extentList(1, [later], [{ blob: 0, length: other.length }]);
       return { files: writer.tree([good('a', list), fileEntry('b', { content: other, list: otherList })]) };
     });
     expect({ code, names }).toEqual({ code: 1, names: ['a'] });
-    expect(err).toContain('field 11, which only newer software understands');
+    expect(err).toContain('field 13, which only newer software understands');
   });
 });
