@@ -4,7 +4,9 @@ import { pipeline } from 'node:stream/promises';
 /** A pipeline into the stream that takes an archive: whoever feeds it waits for room, and hears of its failure at once. */
 export class Output {
   readonly #done: Promise<void>;
-  readonly #failed: Promise<never>;
+  /** Not `Promise.race`: a promise that lasts as long as the archive would keep something of each race it was in. */
+  readonly #waiting = new Set<(error: unknown) => void>();
+  #failure: { error: unknown } | undefined;
   readonly #controller = new AbortController();
   #moved: (() => void)[] = [];
 
@@ -19,19 +21,30 @@ export class Output {
     // Failures are heard through the pipeline; what comes when that has ended already is no news.
     for (const stream of streams) stream.on('error', () => undefined);
     this.#done = pipeline(streams, { signal: this.#controller.signal });
-    this.#failed = this.#done.then(
-      () => new Promise<never>(() => undefined),
-      (error: unknown) => {
-        this.#wake();
-        throw error;
-      },
-    );
-    this.#failed.catch(() => undefined);
+    this.#done.catch((error: unknown) => {
+      this.fail(error);
+    });
+  }
+
+  /** Whoever waits, now or later, gets this error; the first one stays. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    for (const reject of this.#waiting) reject(this.#failure.error);
+    this.#waiting.clear();
+    this.#wake();
   }
 
   /** The result of `work`, or the failure of the stream, whichever comes first. */
-  during<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#failed]);
+  async during<T>(work: Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    work.then(resolve, reject);
+    if (this.#failure === undefined) this.#waiting.add(reject);
+    else reject(this.#failure.error);
+    try {
+      return await promise;
+    } finally {
+      this.#waiting.delete(reject);
+    }
   }
 
   /** Resolves when some more bytes have left the source. */

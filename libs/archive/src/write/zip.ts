@@ -17,34 +17,75 @@ const LINK = 0o120000;
 const DONE = 3;
 
 /**
- * yazl looks through all entries from the first whenever one is finished, which takes the square of their number. Those
- * that are done are kept aside until the directory is written (`entries` is no part of its documented interface: the
- * version is pinned, and a test with many entries would notice).
+ * yazl looks through all entries from the first whenever one is finished, which takes the square of their number, and keeps
+ * each with its compressed content and more until the end. Those that are done are kept aside as the bytes of their records
+ * in the directory. None of this is part of its documented interface: the version is pinned, and a test writes many entries.
  */
 interface Internals {
-  entries: { state: number }[];
+  entries: Entry[];
+}
+
+interface Entry {
+  readonly state: number;
+  getCentralDirectoryRecord(): Buffer;
+}
+
+/** Records lie together in pieces of so many bytes. */
+const RECORDS_BYTES = 64 * 1024;
+
+class DoneEntry implements Entry {
+  readonly state = DONE;
+  readonly #records: Buffer;
+  readonly #start: number;
+  readonly #end: number;
+
+  constructor(records: Buffer, start: number, end: number) {
+    this.#records = records;
+    this.#start = start;
+    this.#end = end;
+  }
+
+  getCentralDirectoryRecord(): Buffer {
+    return this.#records.subarray(this.#start, this.#end);
+  }
+}
+
+/** What is done, in order. */
+class DoneEntries {
+  readonly entries: Entry[] = [];
+  #records = Buffer.alloc(0);
+  #used = 0;
+
+  add(entry: Entry): void {
+    const record = entry.getCentralDirectoryRecord();
+    if (this.#used + record.length > this.#records.length) {
+      this.#records = Buffer.alloc(Math.max(RECORDS_BYTES, record.length));
+      this.#used = 0;
+    }
+    record.copy(this.#records, this.#used);
+    this.entries.push(new DoneEntry(this.#records, this.#used, this.#used + record.length));
+    this.#used += record.length;
+  }
 }
 
 /** ZIP as a stream, with ZIP64 where sizes, offsets or the number of entries need it. */
 export class ZipWriter implements ArchiveWriter {
   readonly #zip = new ZipFile();
   readonly #internals: Internals;
-  readonly #done: Internals['entries'] = [];
+  readonly #done = new DoneEntries();
   readonly #output: Output;
   readonly #signal: AbortSignal;
-  readonly #failed: Promise<never>;
 
   constructor(out: Writable, signal: AbortSignal) {
     this.#signal = signal;
     this.#internals = this.#zip as unknown as Internals;
     assert(Array.isArray(this.#internals.entries), 'yazl keeps its entries in an array');
-    this.#failed = new Promise((_resolve, reject) => {
-      this.#zip.once('error', reject);
-    });
-    this.#failed.catch(() => undefined);
     const source = this.#zip.outputStream as Readable;
     source.on('error', () => undefined);
     this.#output = new Output(() => source, [], out);
+    this.#zip.once('error', (error) => {
+      this.#output.fail(error);
+    });
   }
 
   async directory(path: string, look: EntryLook): Promise<void> {
@@ -82,17 +123,17 @@ export class ZipWriter implements ArchiveWriter {
       throwIfCancelled(this.#signal);
       let done = 0;
       while (done < entries.length && entries[done]?.state === DONE) done++;
-      for (const entry of entries.splice(0, done)) this.#done.push(entry);
+      for (const entry of entries.splice(0, done)) this.#done.add(entry);
       if (entries.length <= max && !(this.#zip.outputStream as Readable & Writable).writableNeedDrain) return;
-      await Promise.race([this.#output.moved(), this.#failed]);
+      await this.#output.moved();
     }
   }
 
   async finish(): Promise<void> {
     await this.#settle(0);
-    this.#internals.entries = this.#done;
+    this.#internals.entries = this.#done.entries;
     this.#zip.end();
-    await Promise.race([this.#output.finished(), this.#failed]);
+    await this.#output.during(this.#output.finished());
   }
 
   abort(error: Error): Promise<void> {
