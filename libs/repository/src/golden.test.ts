@@ -1,16 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BackupError } from '@foodsave-backup/kernel';
+import { BLOB_KIND, isWhole, type TreeEntry } from '@foodsave-backup/format';
+import { BackupError, isHole, type Piece } from '@foodsave-backup/kernel';
 import { describe, expect, it } from 'vitest';
-import { readContent, repairPacks } from './index.ts';
+import { readPieces, repairPacks, type BlobReader } from './index.ts';
 import { RECOVERY } from './testing/backups.ts';
 import {
-  BACKUPS,
   expectedEntry,
   GOLDEN,
   judge,
   loadGolden,
   openGolden,
+  TREES,
   type Expected,
   type ExpectedEntry,
 } from './testing/golden.ts';
@@ -21,15 +22,46 @@ const NAMES = Object.keys(expected.repositories);
 const isBelow = (path: string, parent: string): boolean =>
   parent === '/' || path === parent || path.startsWith(`${parent}/`);
 
+/** What a reader finds, said as expected.json says it. */
+async function readEntry(blobs: BlobReader, entry: TreeEntry): Promise<ExpectedEntry> {
+  const { type, xattrs } = entry;
+  const attributes = xattrs && Object.fromEntries(xattrs.map(({ name, value }) => [name.toString(), value]));
+  if (type === 'symlink') return { type, target: entry.target.toString() };
+  if (type !== 'file') return { type };
+  const pieces: Piece[] = [];
+  for await (const piece of readPieces(blobs, entry)) pieces.push(piece);
+  expect(pieces.reduce((sum, piece) => sum + (isHole(piece) ? piece.hole : 0), 0)).toBe(entry.holeBytes ?? 0);
+  const { link, blockSha256 } = entry;
+  return expectedEntry({
+    pieces,
+    ...(link === undefined ? {} : { name: link.toString() }),
+    ...(attributes === undefined ? {} : { xattrs: attributes }),
+    ...(blockSha256 === undefined ? {} : { byBlocks: true }),
+  });
+}
+
 describe('golden repositories', () => {
-  it('are two whole ones and at least ten damaged ones, and hold what this page of code says', () => {
+  it('are three whole ones and at least ten damaged ones, and hold what this page of code says', () => {
     const damaged = NAMES.filter((name) => name.startsWith('damaged/'));
-    expect(NAMES.filter((name) => !damaged.includes(name))).toEqual(['plain', 'encrypted']);
+    expect(NAMES.filter((name) => !damaged.includes(name))).toEqual(['plain', 'encrypted', 'punched']);
     expect(damaged.length).toBeGreaterThanOrEqual(10);
-    for (const [name, files] of Object.entries(BACKUPS)) {
+    for (const [name, files] of Object.entries(TREES)) {
       const entries = Object.entries(files).map(([path, content]) => [path, expectedEntry(content)]);
       expect(expected.trees[name]).toEqual(Object.fromEntries(entries));
     }
+  });
+
+  it('hold all that a tree can hold, and blobs that are punched in every way', async () => {
+    const entries = Object.values(expected.trees['monday'] ?? {});
+    expect(new Set(entries.map(({ type }) => type))).toEqual(new Set(['file', 'directory', 'symlink', 'fifo']));
+    expect(entries.filter(({ link }) => link === 'one file')).toHaveLength(2);
+    const { index } = await (await openGolden(await loadGolden('punched'), true)).loadIndex();
+    const punched = [...index.packs()].flatMap(({ hash }) =>
+      index.blobsOf(hash).filter(({ frames }) => !isWhole(frames)),
+    );
+    expect(new Set(punched.map(({ kind }) => kind))).toEqual(new Set([BLOB_KIND.data, BLOB_KIND.pages]));
+    const frames = punched.flatMap((blob) => blob.frames.map(({ stored }) => stored > 0));
+    expect(new Set(frames)).toEqual(new Set([true, false]));
   });
 
   it.each(NAMES)('%s is listed and checked as expected', async (name) => {
@@ -52,11 +84,7 @@ describe('golden repositories', () => {
             root,
             path.split('/').map((part) => Buffer.from(part, 'latin1')),
           );
-          if (found?.type === 'symlink') return { type: 'symlink', target: found.target.toString() };
-          if (found?.type !== 'file') return found && { type: 'directory' };
-          const parts: Uint8Array[] = [];
-          for await (const part of readContent(blobs, found)) parts.push(part);
-          return expectedEntry(Buffer.concat(parts));
+          return found && readEntry(blobs, found);
         };
         if (!lost.some((parent) => isBelow(path, parent))) expect(await read(), `${backup} ${path}`).toEqual(entry);
         else await expect(read(), `${backup} ${path}`).rejects.toBeInstanceOf(BackupError);

@@ -2,8 +2,19 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256 } from '@foodsave-backup/format';
 import { MemoryStorage } from '@foodsave-backup/storage';
-import { checkRepository, hashOfKey, packObjectKey, Repository } from '../index.ts';
-import { backUp, keysOf, makeClock, makeRepository, noise, SECRET, type Content, type Files } from './backups.ts';
+import { isHole } from '@foodsave-backup/kernel';
+import { checkRepository, hashOfKey, packObjectKey, prunePacks, Repository } from '../index.ts';
+import {
+  backUp,
+  bytesIn,
+  keysOf,
+  makeClock,
+  makeRepository,
+  noise,
+  SECRET,
+  type Content,
+  type Files,
+} from './backups.ts';
 
 /** Where the golden repositories lie: beside the document of the format that they keep. */
 export const GOLDEN = join(import.meta.dirname, '../../../format/golden');
@@ -20,6 +31,15 @@ const MONDAY: Files = {
   'data/emptyfolder': 'directory',
   'data/latest': { link: 'docs/two.txt' },
   'data/name\xff': { link: 'bytes that are not UTF-8' },
+  'data/pipe': 'fifo',
+  'data/docs/first name': { pieces: [Buffer.from('One file with two names.\n')], name: 'one file' },
+  'data/second name': { pieces: [Buffer.from('One file with two names.\n')], name: 'one file' },
+  'data/docs/marked.txt': {
+    pieces: [Buffer.from('A document with attributes.\n')],
+    xattrs: { 'user.empty': Buffer.alloc(0), 'user.note': Buffer.from([0, 1, 254, 255]) },
+  },
+  'data/sparse.img': { pieces: [noise(700, 6), { hole: (1 << 20) + 4096 }, noise(300, 7)], xattrs: {} },
+  'data/blocks.img': { pieces: [{ hole: 3 << 20 }, Buffer.from('the end')], byBlocks: true },
 };
 
 /** One page of the database and one document changed, one file is new, one is gone. */
@@ -32,11 +52,47 @@ const TUESDAY: Files = {
 };
 
 /** Oldest first. */
-export const BACKUPS: Readonly<Record<string, Files>> = { monday: MONDAY, tuesday: TUESDAY };
+const BACKUPS: Readonly<Record<string, Files>> = { monday: MONDAY, tuesday: TUESDAY };
+
+/** Pages that compress well: two frames of them are large, and the repository is small. */
+const LARGE_PAGE = 8192;
+const largePages = (count: number, seed: number): Buffer =>
+  Buffer.concat(
+    Array.from({ length: count }, (_, i) => Buffer.alloc(LARGE_PAGE, noise(64 * (i + 1), seed).subarray(64 * i))),
+  );
+
+/** Of what `first` stored, `second` needs every other page of the first frame, none of the second, and half of the small files. */
+function night(second: boolean): Files {
+  const pages = largePages(128, 8);
+  const files: Record<string, Content> = {};
+  if (second) {
+    const others = largePages(128, 9);
+    for (let page = 0; page < 128; page += page < 64 ? 2 : 1)
+      others.copy(pages, page * LARGE_PAGE, page * LARGE_PAGE, (page + 1) * LARGE_PAGE);
+  }
+  for (let i = 0; i < 8; i++) files[`data/small/${i}`] = noise(500, 30 + i + (second && i % 4 < 2 ? 10 : 0));
+  return { ...files, 'data/large.db': { pageSize: LARGE_PAGE, pages } };
+}
+
+/** What `punched` holds: the night before is deleted, and its blobs are punched. */
+const LAST_NIGHT = 'lastnight';
+
+/** What each backup of a golden repository holds. */
+export const TREES: Readonly<Record<string, Files>> = { ...BACKUPS, [LAST_NIGHT]: night(true) };
+
+async function makePunched(): Promise<MemoryStorage> {
+  const storage = new MemoryStorage();
+  const repository = await makeRepository({ storage, secret: SECRET });
+  await backUp(repository, 'nightbefore', night(false));
+  await backUp(repository, LAST_NIGHT, night(true));
+  await repository.manifests.delete('nightbefore');
+  await prunePacks(repository, { dryRun: false, doomed: new Set() });
+  return storage;
+}
 
 interface Harm {
   name: string;
-  of: 'plain' | 'encrypted';
+  of: 'plain' | 'encrypted' | 'punched';
   do: (storage: MemoryStorage, repository: Repository) => Promise<void>;
 }
 
@@ -65,6 +121,11 @@ const HARMS: readonly Harm[] = [
   {
     name: 'frame-flipped-encrypted',
     of: 'encrypted',
+    do: async (storage) => flip(storage, (await largest(storage, 'files/')).key, IN_A_FRAME),
+  },
+  {
+    name: 'punched-frame-flipped',
+    of: 'punched',
     do: async (storage) => flip(storage, (await largest(storage, 'files/')).key, IN_A_FRAME),
   },
   {
@@ -151,9 +212,17 @@ export interface ExpectedRepository {
 }
 
 export interface ExpectedEntry {
-  type: 'file' | 'directory' | 'symlink';
+  type: 'file' | 'directory' | 'symlink' | 'fifo';
   size?: number;
+  /** Of the content, also where the tree keeps the hash by blocks. */
   sha256?: string;
+  byBlocks?: boolean;
+  /** Offset and length of each, in bytes. */
+  holes?: [number, number][];
+  /** Equal for all names of one file. */
+  link?: string;
+  /** Values in hexadecimal, by name; absent when nobody looked. */
+  xattrs?: Record<string, string>;
   target?: string;
 }
 
@@ -166,10 +235,24 @@ export interface Expected {
 }
 
 export function expectedEntry(content: Content): ExpectedEntry {
-  if (content === 'directory') return { type: 'directory' };
+  if (typeof content === 'string') return { type: content };
   if ('link' in content) return { type: 'symlink', target: content.link };
-  const bytes = Buffer.isBuffer(content) ? content : content.pages;
-  return { type: 'file', size: bytes.length, sha256: sha256(bytes).toString('hex') };
+  const bytes = bytesIn(content);
+  const entry: ExpectedEntry = { type: 'file', size: bytes.length, sha256: sha256(bytes).toString('hex') };
+  if (!('pieces' in content)) return entry;
+  const { pieces, name, xattrs, byBlocks } = content;
+  const holes: [number, number][] = [];
+  let at = 0;
+  for (const piece of pieces) {
+    if (isHole(piece)) holes.push([at, piece.hole]);
+    at += isHole(piece) ? piece.hole : piece.length;
+  }
+  if (byBlocks === true) entry.byBlocks = true;
+  if (holes.length > 0) entry.holes = holes;
+  if (name !== undefined) entry.link = name;
+  if (xattrs !== undefined)
+    entry.xattrs = Object.fromEntries(Object.entries(xattrs).map(([key, value]) => [key, value.toString('hex')]));
+  return entry;
 }
 
 export function openGolden(storage: MemoryStorage, encrypted: boolean): Promise<Repository> {
@@ -180,11 +263,10 @@ export function openGolden(storage: MemoryStorage, encrypted: boolean): Promise<
 export async function loadGolden(name: string): Promise<MemoryStorage> {
   const storage = new MemoryStorage();
   const directory = join(GOLDEN, name);
-  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    await storage.put(path.slice(directory.length + 1), await readFile(path));
-  }
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name: file }) => join(parentPath, file));
+  // No file system promises an order, and in which one damage is found depends on it.
+  for (const path of files.sort()) await storage.put(path.slice(directory.length + 1), await readFile(path));
   return storage;
 }
 
@@ -222,6 +304,7 @@ export async function makeGolden(): Promise<Map<string, { storage: MemoryStorage
     }
     made.set(name, { storage, encrypted: secret !== undefined });
   }
+  made.set('punched', { storage: await makePunched(), encrypted: true });
   for (const harm of HARMS) {
     const whole = made.get(harm.of);
     if (whole === undefined) continue;

@@ -4,21 +4,21 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { keysOf, SECRET } from './backups.ts';
-import { BACKUPS, expectedEntry, GOLDEN, judge, makeGolden, type Expected } from './golden.ts';
+import { expectedEntry, GOLDEN, judge, loadGolden, makeGolden, TREES, type Expected } from './golden.ts';
 
 const expected: Expected = { secret: SECRET, trees: {}, repositories: {} };
-for (const [name, files] of Object.entries(BACKUPS)) {
+for (const [name, files] of Object.entries(TREES)) {
   expected.trees[name] = Object.fromEntries(
     Object.entries(files).map(([path, content]) => [path, expectedEntry(content)]),
   );
 }
 await rm(GOLDEN, { recursive: true, force: true });
 for (const [folder, { storage, encrypted }] of await makeGolden()) {
-  expected.repositories[folder] = await judge(storage.clone(), encrypted);
   for (const key of await keysOf(storage)) {
     const path = join(GOLDEN, folder, key);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, await storage.get(key));
   }
+  expected.repositories[folder] = await judge(await loadGolden(folder), encrypted);
 }
 await writeFile(join(GOLDEN, 'expected.json'), `${JSON.stringify(expected, null, 2)}\n`);
