@@ -49,6 +49,7 @@ export async function createServer(options: ServerOptions): Promise<NestExpressA
     abortOnError: false,
   });
   // An upload may take hours. What an endless one could do is bounded where it is taken; headers keep their own limit.
+  // docs/archives.md tells others to set it.
   app.getHttpServer().requestTimeout = 0;
   app.disable('x-powered-by');
   app.disable('etag');

@@ -13,6 +13,7 @@ import { attachment } from '../http/attachment.ts';
 import { BackupController, runAddress } from '../http/controller.ts';
 import type { HttpRequest, HttpResponse } from '../http/messages.ts';
 import { BackupName, Parameters } from '../http/parameters.ts';
+import { DOWNLOAD_IDLE_MS, endWhenUntaken } from '../http/taken.ts';
 import { assertArchiveBody, receivedArchive } from '../http/upload.ts';
 import { ApiBackupName, ApiDownload, ApiUpload } from '../openapi/decorators.ts';
 
@@ -34,7 +35,8 @@ export class ArchivesController {
   @ApiDownload(
     'Download a backup as ZIP or TAR.GZ, or one file of it',
     'An archive is **not encrypted**, also that of an encrypted repository. Each content is compared with its SHA-256 while ' +
-      'it is sent; damage breaks the connection, so that a whole answer is a whole archive.',
+      'it is sent; damage breaks the connection, so that a whole answer is a whole archive. ' +
+      'So does a client that takes nothing for a minute.',
     DownloadRequest,
   )
   async download(
@@ -76,6 +78,7 @@ export class ArchivesController {
         : deserializeError(error);
     }
     response.writeHead(200, headers);
+    endWhenUntaken(response, this.#options.downloadIdleMs ?? DOWNLOAD_IDLE_MS);
     // A failure on either side destroys the other: the connection breaks, or the run is cancelled.
     await pipeline(body, response).catch(() => undefined);
   }

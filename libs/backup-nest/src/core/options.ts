@@ -12,6 +12,8 @@ export interface BackupModuleOptions {
   clock?: Clock;
   /** Carries out the runs; absent: each in a child process of its own. */
   execute?: Execute;
+  /** A download ends when its client has taken nothing of what waits for it for so many ms; absent: a minute. */
+  downloadIdleMs?: number;
 }
 
 /** Token of the `BackupModuleOptions`. */
