@@ -13,9 +13,13 @@ import type {
   TreeListing,
   VerifyRequest,
 } from '@foodsave-backup/contracts/types';
-import { ApiError, newIdempotencyKey, request } from './client.ts';
+import { API, ApiError, newIdempotencyKey, request } from './client.ts';
 
 const at = (name: string): string => encodeURIComponent(name);
+
+/** Where all of a backup is given out as an archive, for a link. */
+export const archiveAddress = (name: string, format: 'zip' | 'tar.gz'): string =>
+  `${API}/backups/${at(name)}/download?format=${format}`;
 
 function isUnmade(error: unknown): boolean {
   return error instanceof ApiError && error.problem.code === 'REPOSITORY_NOT_FOUND';

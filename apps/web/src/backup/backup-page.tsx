@@ -12,6 +12,7 @@ import { Ago, At } from '../ui/time.tsx';
 import { triggerWord } from '../ui/words.ts';
 import { ComponentCard } from './component-card.tsx';
 import { DeleteButton } from './delete-button.tsx';
+import { DownloadSection } from './download-section.tsx';
 import { TreeBrowser } from './tree-browser.tsx';
 import { VerifySection } from './verify-section.tsx';
 
@@ -52,6 +53,7 @@ function KnownBackup({ backup }: { backup: Backup }): ReactElement {
       )}
       <Summary backup={backup} />
       <VerifySection backup={backup} />
+      <DownloadSection name={name} />
       <section className="stack" aria-labelledby="components-title">
         <h2 id="components-title">{t('columnComponents')}</h2>
         <div className="grid-cards">

@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import type { BackupPage, Run, RunPage } from '@foodsave-backup/contracts/types';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -257,6 +259,30 @@ describe('a bad connection', () => {
     } finally {
       await context.close();
     }
+  });
+});
+
+describe('a download', () => {
+  it.each([
+    ['ZIP', 'zip', 'unzip', ['-tqq'], ['-p']],
+    ['TAR.GZ', 'tar.gz', 'tar', ['-tzf'], ['-xzOf']],
+  ])('as %s is saved by the browser under the name of the backup, and opens', async (word, end, tool, test, print) => {
+    const name = `to_download_${end}`;
+    await server.api('POST', `/create?backup_name=${name}&components=files,config`);
+    await withPage(async (page) => {
+      await page.goto(`/backup/backups/${name}`);
+      await page.getByText(/^An archive is not encrypted/).waitFor();
+      const begun = page.waitForEvent('download');
+      await page.getByRole('link', { name: `Download as ${word}` }).click();
+      const download = await begun;
+      expect(download.suggestedFilename()).toBe(`${name}.${end}`);
+      const archive = await download.path();
+      await promisify(execFile)(tool, [...test, archive]);
+      const inside = 'data/config/app.yaml';
+      const { stdout } = await promisify(execFile)(tool, [...print, archive, inside]);
+      expect(stdout).toBe(await readFile(path.join(server.app, inside), 'utf8'));
+      await page.getByRole('heading', { level: 1, name }).waitFor();
+    });
   });
 });
 

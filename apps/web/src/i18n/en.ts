@@ -222,6 +222,12 @@ export const en = {
   verifyFull: 'Verify everything',
   verifyQuickHint: 'Looks whether everything is there and of the right size. A few seconds.',
   verifyFullHint: 'Reads {{size}} and compares every byte, {{time}} or so.',
+  download: 'Download',
+  downloadHint: 'Everything in this backup as one archive, which any program for such files opens.',
+  downloadNotEncrypted:
+    'An archive is not encrypted, also that of an encrypted repository: keep it where only you can read it.',
+  downloadZip: 'Download as ZIP',
+  downloadTarGz: 'Download as TAR.GZ',
   delete: 'Delete…',
   deleteTitle: 'Delete {{name}}?',
   deleteText: 'This point in time is gone for good. Other backups stay complete.',

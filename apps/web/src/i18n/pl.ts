@@ -242,6 +242,12 @@ export const pl: Catalogue<'pl'> = {
   verifyFull: 'Sprawdź wszystko',
   verifyQuickHint: 'Sprawdza, czy wszystko jest na miejscu i ma właściwy rozmiar. Kilka sekund.',
   verifyFullHint: 'Odczytuje {{size}} i porównuje każdy bajt, mniej więcej {{time}}.',
+  download: 'Pobieranie',
+  downloadHint: 'Cała zawartość tej kopii jako jedno archiwum, które otworzy każdy program do takich plików.',
+  downloadNotEncrypted:
+    'Archiwum nie jest zaszyfrowane, także z zaszyfrowanego repozytorium: trzymaj je tam, gdzie nikt inny go nie odczyta.',
+  downloadZip: 'Pobierz jako ZIP',
+  downloadTarGz: 'Pobierz jako TAR.GZ',
   delete: 'Usuń…',
   deleteTitle: 'Usunąć {{name}}?',
   deleteText: 'Ten stan przepadnie na zawsze. Inne kopie pozostaną pełne.',

@@ -36,7 +36,7 @@ export class ArchivesController {
     'Download a backup as ZIP or TAR.GZ, or one file of it',
     'An archive is **not encrypted**, also that of an encrypted repository. Each content is compared with its SHA-256 while ' +
       'it is sent; damage breaks the connection, so that a whole answer is a whole archive. ' +
-      'So does a client that takes nothing for a minute.',
+      'A client that takes nothing for a minute loses its connection.',
     DownloadRequest,
   )
   async download(
