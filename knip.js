@@ -18,11 +18,13 @@ export default {
         'tools/scripts/*.{mjs,test.ts}',
         'acceptance/*.test.ts',
         'acceptance/testing/*.ts',
+        'bench/src/{main,*.test}.ts',
         'examples/custom-component/src/*.{mjs,test.ts}',
       ],
       project: [
         'tools/scripts/**/*.{mjs,ts}',
         'acceptance/**/*.ts',
+        'bench/src/**/*.ts',
         'examples/custom-component/**/*.{mjs,ts}',
         '*.{js,mjs,ts}',
       ],

@@ -12,6 +12,7 @@ export default defineConfig({
       'tools/*/**/*.test.ts',
       'examples/*/src/**/*.test.ts',
       'acceptance/**/*.test.ts',
+      'bench/src/**/*.test.ts',
     ],
     exclude: ['**/node_modules/**', '**/dist/**', 'tools/layers-fixture/**'],
     pool: 'forks',
