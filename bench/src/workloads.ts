@@ -186,12 +186,12 @@ async function filesWorkload(
 }
 
 export const smallFilesWorkload = (options: Options, round: number): Promise<Sample[]> =>
-  filesWorkload(options, round, '200,000 small files', (directory) => {
+  filesWorkload(options, round, 'small files', (directory) => {
     makeSmallFiles(directory, Math.max(100, Math.round(200_000 * options.scale)));
   });
 
 export const largeFileWorkload = (options: Options, round: number): Promise<Sample[]> =>
-  filesWorkload(options, round, 'one file of 10 GB', (directory) => {
+  filesWorkload(options, round, 'large file', (directory) => {
     makeLargeFile(directory, Math.round(10e9 * options.scale));
   });
 
