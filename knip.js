@@ -10,7 +10,7 @@ const readAsText = ['axe-core'];
 const optional = ['sqlite3'];
 
 export default {
-  ignoreBinaries: ['chattr', 'getfattr', 'mkfifo', 'script', 'setfattr', 'sha256sum', 'strace', 'unshare'],
+  ignoreBinaries: ['chattr', 'getfattr', 'mkfifo', 'script', 'setfattr', 'sha256sum', 'sqlite3', 'strace', 'unshare'],
   workspaces: {
     '.': {
       // A plugin is named in a configuration, not imported.
