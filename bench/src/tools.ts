@@ -39,7 +39,10 @@ export function ours({ home, source, root }: Place, components: string): Tool {
   const program = join(root, 'bin', 'foodsave-backup');
   const repository = join(home, 'repository');
   const config = join(source, `${basename(home)}.yaml`);
-  writeFileSync(config, `application: bench\nrepository: { type: local, path: ${JSON.stringify(repository)} }\n${components}`);
+  writeFileSync(
+    config,
+    `application: bench\nrepository: { type: local, path: ${JSON.stringify(repository)} }\n${components}`,
+  );
   const env = { BACKUP_STATE_DIR: join(home, 'state'), BACKUP_CONFIG: config };
   const run = (...args: string[]): Command => ({ argv: [program, '--quiet', ...args], env, cwd: source });
   return {

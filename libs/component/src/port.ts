@@ -69,6 +69,8 @@ export interface DumpRun {
   warn(warning: ComponentWarning): void;
   /** The entry of the newest backup of this instance at a layout path: how a driver may say `unchanged` without reading. */
   previous(path: string): PreviousEntry | undefined | Promise<PreviousEntry | undefined>;
+  /** The facts of that backup. */
+  previousFacts?: ComponentFacts;
 }
 
 export interface PreviousEntry {

@@ -15,6 +15,7 @@ import { SqliteChild } from './child/client.ts';
 import type { CaptureResult, DatabaseFacts } from './child/protocol.ts';
 import { HEADER_BYTES, parseHeader } from './header.ts';
 import type { SqliteSource } from './sqlite-source.ts';
+import { openUnchangedDump, sourceFact, stateOf } from './unchanged.ts';
 
 /** What the engine may ask for at once, in bytes. */
 const MAX_READ = 4 << 20;
@@ -30,7 +31,11 @@ export async function openSqliteDump(source: SqliteSource, run: DumpRun): Promis
   let child: SqliteChild | undefined;
   try {
     throwIfCancelled(run.signal);
+    const startedMs = context.clock.now();
+    const state = await stateOf(settings.path);
     const meta = await sourceMeta(settings.path);
+    const unchanged = await openUnchangedDump(source, run, state, meta);
+    if (unchanged !== undefined) return unchanged;
     directory = await mkdtemp(join(context.scratchDir, 'sqlite-'));
     child = new SqliteChild({ binding, scratchDir: directory, signal: run.signal });
     let capturedAt = isoTime(context.clock);
@@ -48,7 +53,8 @@ export async function openSqliteDump(source: SqliteSource, run: DumpRun): Promis
       });
     }
     const facts = child.call('facts', { path: snapshot, integrity: settings.integrityCheck });
-    return await SnapshotDump.open({ source, directory, snapshot, child, capture, capturedAt, meta, facts });
+    const kept = await sourceFact(path, state, startedMs);
+    return await SnapshotDump.open({ source, directory, snapshot, child, capture, capturedAt, meta, kept, facts });
   } catch (error) {
     child?.close();
     if (directory !== undefined) await rm(directory, { recursive: true, force: true });
@@ -64,6 +70,7 @@ interface Snapshot {
   capture: CaptureResult;
   capturedAt: string;
   meta: EntryMeta;
+  kept: { sourceState?: string };
   /** Computed by the child while the engine reads the pages. */
   facts: Promise<DatabaseFacts>;
 }
@@ -108,7 +115,7 @@ class SnapshotDump implements Dump {
   }
 
   async facts(): Promise<ComponentFacts> {
-    const { capture, capturedAt, facts, source } = this.snapshot;
+    const { capture, capturedAt, facts, kept, source } = this.snapshot;
     try {
       const { corrupt, ...rest } = await facts;
       const damaged = corrupt || capture.method === 'damaged-copy';
@@ -121,6 +128,7 @@ class SnapshotDump implements Dump {
         longestStallMs: capture.longestStallMs,
         restarts: capture.restarts,
         binding: capture.binding,
+        ...kept,
       };
     } catch (error) {
       throw databaseBackupFailed(error, source.settings.path);

@@ -79,16 +79,20 @@ export interface CaptureJob {
 export async function captureComponent(
   job: CaptureJob,
   spec: ComponentSpec,
-  previousRoot: Buffer | undefined,
+  before: ManifestComponent | undefined,
 ): Promise<CapturedComponent> {
   const { deps, context, session } = job;
   context.emit({ type: 'component.started', component: spec.instance });
   job.progress.enter(spec.instance);
   const base = { type: spec.type, driver: spec.driver };
-  const writer = session.component(spec.type, previousRoot, true);
+  const writer = session.component(
+    spec.type,
+    before?.root === undefined ? undefined : Buffer.from(before.root, 'hex'),
+    true,
+  );
   try {
     const component = openComponent(deps, spec, job.scratchDir, session.repository.keys.encrypted, job.skipMissing);
-    const facts = await dumpInto(job, component, writer);
+    const facts = await dumpInto(job, component, writer, before);
     const root = await writer.finish();
     context.emit({ type: 'component.finished', component: spec.instance, status: 'complete' });
     return {
@@ -129,6 +133,7 @@ async function dumpInto(
   job: CaptureJob,
   component: Component,
   writer: ComponentWriter,
+  before: ManifestComponent | undefined,
 ): Promise<{ capturedAt: string; incomplete?: boolean; corrupt?: boolean }> {
   const { context, progress, deps } = job;
   const dump: Dump = await component.openDump({
@@ -137,6 +142,7 @@ async function dumpInto(
       context.emit({ type: 'warning', component: component.instance, ...warning });
     },
     previous: async (path) => toPrevious(await writer.previous(pathToNames(path))),
+    ...(before?.capturedAt === undefined ? {} : { previousFacts: { ...before.facts, capturedAt: before.capturedAt } }),
   });
   let changed = 0;
   try {

@@ -332,6 +332,29 @@ describe('incremental', () => {
     expect(await readFile(world.join('data/files/small.txt'), 'utf8')).toBe('something new\n');
   });
 
+  it('a database that nobody wrote to is not read again, and what is backed up so is whole', async () => {
+    const clock = { ...systemClock, now: () => Date.now() + 3_600_000 };
+    await using world = await World.create({ kinds: ['database', 'files'], clock });
+    const { backup: first } = await world.create('one');
+    const { backup: again } = await world.create('two');
+    expect(again).toMatchObject({ storedBytes: 0, sizeBytes: first.sizeBytes });
+    const facts = async (name: string): Promise<object | undefined> =>
+      (await world.engine.show(name)).components['database:main']?.facts;
+    const { capturedAt } = (await facts('one')) as { capturedAt: string };
+    expect(await facts('two')).toMatchObject({ captureMethod: 'unchanged', unchangedSince: capturedAt });
+    await world.must({ command: 'delete', name: 'one' });
+    const rows = world.rows();
+    world.sql("INSERT INTO items (name) VALUES ('salt')");
+    await world.create('three');
+    expect(await facts('three')).not.toMatchObject({ captureMethod: 'unchanged' });
+    for (const name of ['two', 'three']) {
+      expect(await world.must({ command: 'verify', name, level: 'full' })).toMatchObject({ status: 'ok' });
+      await world.must({ command: 'restore', name, target: world.join(`restored-${name}`) });
+    }
+    expect(world.rows(world.join('restored-two/data/app.db'))).toBe(rows);
+    expect(world.rows(world.join('restored-three/data/app.db'))).toBe(world.rows());
+  });
+
   it('refuses to begin without room, with the number of bytes', async () => {
     await using world = await World.create({ freeBytes: async () => 4096 });
     const ended = await world.run(create);

@@ -206,11 +206,11 @@ async function captureAll(
   const skipMissing = job.command.trigger === 'safety';
   const captured: CapturedComponent[] = [];
   for (const spec of job.specs) {
-    const root = previousRoot(manifests, spec.instance);
+    const before = newestOf(manifests, spec.instance);
     const one = await captureComponent(
       { deps, context, session, scratchDir: job.scratch, progress, skipMissing },
       spec,
-      root,
+      before,
     );
     throwIfCancelled(context.signal);
     if (skipMissing && one.missing) job.notes.push(`${spec.instance} does not exist: there is nothing of it to save.`);
@@ -257,13 +257,10 @@ async function assertRoom(deps: EngineDeps): Promise<void> {
   }
 }
 
-/** The newest backup in which this component is whole and its source was not corrupt. Manifests come newest first. */
-function previousRoot(manifests: readonly Manifest[], instance: string): Buffer | undefined {
-  for (const manifest of manifests) {
-    const root = manifest.components[instance]?.root;
-    if (root !== undefined) return Buffer.from(root, 'hex');
-  }
-  return undefined;
+/** What the newest backup that holds this component says of it. Manifests come newest first. */
+function newestOf(manifests: readonly Manifest[], instance: string): ManifestComponent | undefined {
+  const all = manifests.map(({ components }) => components[instance]);
+  return all.find((component) => component?.root !== undefined);
 }
 
 /** Nothing is recorded when nothing could be captured; the first failure is the run's. */
