@@ -21,8 +21,10 @@ const compressAsync = promisify(zstdCompress);
 
 /** Bytes of a pack after which it is closed. */
 export const PACK_TARGET = 16 * 1024 * 1024;
-/** Uncompressed bytes that may wait for compression at once: the bound on memory. */
-const IN_FLIGHT_MAX = 32 * 1024 * 1024;
+/** Uncompressed bytes that may wait for compression at once: with `PACKS_WAITING_MAX` the bound on memory. */
+const IN_FLIGHT_MAX = 16 * 1024 * 1024;
+/** Full packs that may wait for the disk, each of up to 20 MiB. */
+const PACKS_WAITING_MAX = 2;
 /** A frame is kept raw unless compression saves at least one part in this many. */
 const WORTH_IT = 50;
 const SAMPLE_BYTES = 4096;
@@ -61,6 +63,7 @@ export class BlobWriter {
   readonly #pending = new Map<string, true>();
   readonly #tasks = new Set<Promise<void>>();
   #inFlight = 0;
+  #packsWaiting = 0;
   #failure: unknown;
   #puts: Promise<void> = Promise.resolve();
 
@@ -106,7 +109,7 @@ export class BlobWriter {
     if (this.has(blob)) return { id: blob, isNew: false };
     this.#pending.set(blob.toString('latin1'), true);
     const bytes = hashed.reduce((sum, f) => sum + f.length, 0);
-    while (this.#inFlight > 0 && this.#inFlight + bytes > IN_FLIGHT_MAX) {
+    while (this.#inFlight > 0 && (this.#inFlight + bytes > IN_FLIGHT_MAX || this.#packsWaiting >= PACKS_WAITING_MAX)) {
       await Promise.race(this.#tasks);
       this.#rethrow();
     }
@@ -152,10 +155,15 @@ export class BlobWriter {
   async #close(folder: Folder, builder: PackBuilder): Promise<void> {
     this.#open.delete(folder);
     const pack = builder.finish();
-    const put = this.#puts.then(async () => {
-      await this.#storage.put(packObjectKey(folder, pack.hash), pack.bytes);
-      this.#written.push({ hash: pack.hash, folder, size: pack.bytes.length, blobs: pack.blobs });
-    });
+    this.#packsWaiting++;
+    const put = this.#puts
+      .then(async () => {
+        await this.#storage.put(packObjectKey(folder, pack.hash), pack.bytes);
+        this.#written.push({ hash: pack.hash, folder, size: pack.bytes.length, blobs: pack.blobs });
+      })
+      .finally(() => {
+        this.#packsWaiting--;
+      });
     this.#puts = put.catch(() => undefined);
     await put;
   }

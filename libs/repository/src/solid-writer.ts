@@ -25,6 +25,8 @@ export class SolidWriter {
   #parts: Uint8Array[] = [];
   #waiting: Waiting[] = [];
   #bytes = 0;
+  /** The blobs that are full and not accepted yet. */
+  #flushing: Promise<void> = Promise.resolve();
 
   constructor(blobs: BlobWriter, folder: Folder, tally: Tally) {
     this.#blobs = blobs;
@@ -49,12 +51,26 @@ export class SolidWriter {
     return place;
   }
 
+  /**
+   * Resolves when every full blob was accepted by the blob writer, which makes its callers wait while too much is under way.
+   * To be awaited between files: else whoever reads faster than zstd compresses would fill the memory.
+   */
+  room(): Promise<void> {
+    return this.#flushing;
+  }
+
   remember(sha256: Buffer, extents: ExtentList): void {
     const key = sha256.toString('latin1');
     if (this.#known.size < REMEMBERED_MAX && !this.#known.has(key)) this.#known.set(key, Promise.resolve(extents));
   }
 
-  async flush(): Promise<void> {
+  /** Never rejects: whoever waits for a place sees why it failed. */
+  flush(): Promise<void> {
+    this.#flushing = Promise.all([this.#flushing, this.#flush()]).then(() => undefined);
+    return this.#flushing;
+  }
+
+  async #flush(): Promise<void> {
     const waiting = this.#waiting;
     if (waiting.length === 0) return;
     const content = Buffer.concat(this.#parts);

@@ -59,7 +59,11 @@ export class StreamWriter {
       hash.update(piece);
       while (buffer.length >= this.#chunker.maxBytes) await this.#chunk(buffer, false, placement);
     }
-    if (!large) return this.#saveSmall(Buffer.from(buffer.view()));
+    if (!large) {
+      const saved = this.#saveSmall(Buffer.from(buffer.view()));
+      await this.#solid.room();
+      return saved;
+    }
     while (buffer.length > 0) await this.#chunk(buffer, true, placement);
     const extents = placement.finish();
     const place = heard(saveExtentTree(this.#blobs, this.#tally, { unit: 1, extents }, size));

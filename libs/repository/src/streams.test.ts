@@ -1,4 +1,5 @@
-import { createLocalStorage } from '@foodsave-backup/storage';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createLocalStorage, MemoryStorage } from '@foodsave-backup/storage';
 import { withTempDir } from '@foodsave-backup/testing';
 import { describe, expect, it } from 'vitest';
 import { BackupSession, checkRepository } from './index.ts';
@@ -152,5 +153,62 @@ describe('large directories', () => {
     expect(added).toBeLessThanOrEqual(7);
     expect(second.totals.storedBytes).toBeLessThan(first.totals.storedBytes / 4);
     expect(await differences(repository, 'second', more)).toEqual([]);
+  });
+});
+
+describe('a disk that is slower than what is read', () => {
+  it.each([
+    ['small', 500 * KIB],
+    ['large', 900 * KIB],
+  ])('makes the reader wait: %s files do not pile up in memory', async (_name, size) => {
+    const disk = new MemoryStorage();
+    const gate = Promise.withResolvers<undefined>();
+    let slow = false;
+    const storage = new Proxy(disk, {
+      get(target, property) {
+        if (property === 'put' && slow) {
+          return async (key: string, body: Uint8Array) => {
+            await gate.promise;
+            return target.put(key, body);
+          };
+        }
+        const value: unknown = Reflect.get(target, property, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+    const session = await BackupSession.start(await makeRepository({ storage }), 1);
+    slow = true;
+    const writer = session.component('files', undefined);
+    let read = 0;
+    const count = 250;
+    const reading = (async () => {
+      for (let i = 0; i < count; i++) {
+        const bytes = noise(size, i + 1);
+        async function* content(): AsyncGenerator<Buffer> {
+          read += bytes.length;
+          yield await Promise.resolve(bytes);
+        }
+        const path = [Buffer.from(`file ${String(i).padStart(3, '0')}`)];
+        const meta = { mode: 0o644, mtimeNs: 0n };
+        await writer.addStream(
+          path,
+          content(),
+          () => Promise.resolve({ meta, changed: false }),
+          () => undefined,
+        );
+      }
+    })();
+    for (let last = -1; last !== read;) {
+      last = read;
+      await sleep(300);
+    }
+    // Two packs that wait, one that is open, and what is being compressed and collected.
+    expect(read).toBeLessThanOrEqual((2 * 20 + 20 + 16 + 12) * MIB);
+    expect(read).toBeGreaterThan(30 * MIB);
+    gate.resolve(undefined);
+    await reading;
+    await writer.finish();
+    const packs = await session.finishPacks();
+    expect(packs.reduce((sum, pack) => sum + pack.size, 0)).toBeGreaterThan(count * size);
   });
 });
