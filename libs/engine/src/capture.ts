@@ -1,6 +1,6 @@
 import { BackupError, isoTime, serializeError, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import type { ContentDigest } from '@foodsave-backup/kernel';
-import type { Component, Dump, DumpEntry, EntryMeta, PreviousEntry, Xattr } from '@foodsave-backup/component';
+import type { ComponentFacts, Dump, DumpEntry, EntryMeta, PreviousEntry, Xattr } from '@foodsave-backup/component';
 import type { FileEntry, ManifestComponent, TreeEntry, TreeMeta, TreeXattr } from '@foodsave-backup/repository';
 import type { BackupSession, ComponentWriter } from '@foodsave-backup/repository';
 import { decodeName, encodeName } from '@foodsave-backup/component';
@@ -75,24 +75,82 @@ export interface CaptureJob {
   skipMissing: boolean;
 }
 
-/** Captures one component. A failure of its source is part of the result; of the repository, it is thrown. */
-export async function captureComponent(
+/** A source that stands still for the capture, or why it does not. */
+interface OpenedSource {
+  spec: ComponentSpec;
+  writer: ComponentWriter;
+  dump?: Dump;
+  error?: unknown;
+}
+
+/** Sources that are open at once: while one is copied by a process of its own, another is stored. */
+const OPEN_MAX = 2;
+
+/**
+ * Captures components, each compared with what `before` says of it in the newest backup. A failure of a source is part of the
+ * result; of the repository, it is thrown. Results come in the order of `specs`, whichever source is ready first.
+ */
+export async function captureComponents(
+  job: CaptureJob,
+  specs: readonly ComponentSpec[],
+  before: (instance: string) => ManifestComponent | undefined,
+): Promise<CapturedComponent[]> {
+  const waiting = [...specs];
+  const opening = new Map<ComponentSpec, Promise<OpenedSource>>();
+  const captured = new Map<ComponentSpec, CapturedComponent>();
+  try {
+    while (captured.size < specs.length) {
+      while (opening.size < OPEN_MAX) {
+        const spec = waiting.shift();
+        if (spec === undefined) break;
+        opening.set(spec, openSource(job, spec, before(spec.instance)));
+      }
+      const opened = await Promise.race(opening.values());
+      captured.set(opened.spec, await storeSource(job, opened));
+      opening.delete(opened.spec);
+      throwIfCancelled(job.context.signal);
+    }
+  } finally {
+    for (const source of opening.values()) await (await source).dump?.close();
+  }
+  return specs.flatMap((spec) => captured.get(spec) ?? []);
+}
+
+/** Never rejects. */
+async function openSource(
   job: CaptureJob,
   spec: ComponentSpec,
   before: ManifestComponent | undefined,
-): Promise<CapturedComponent> {
+): Promise<OpenedSource> {
   const { deps, context, session } = job;
+  const root = before?.root === undefined ? undefined : Buffer.from(before.root, 'hex');
+  const writer = session.component(spec.type, root, true);
+  try {
+    const component = openComponent(deps, spec, job.scratchDir, session.repository.keys.encrypted, job.skipMissing);
+    const dump = await component.openDump({
+      signal: context.signal,
+      warn: (warning) => {
+        context.emit({ type: 'warning', component: spec.instance, ...warning });
+      },
+      previous: async (path) => toPrevious(await writer.previous(pathToNames(path))),
+      ...(before?.capturedAt === undefined
+        ? {}
+        : { previousFacts: { ...before.facts, capturedAt: before.capturedAt } }),
+    });
+    return { spec, writer, dump };
+  } catch (error) {
+    return { spec, writer, error };
+  }
+}
+
+async function storeSource(job: CaptureJob, { spec, writer, dump, error }: OpenedSource): Promise<CapturedComponent> {
+  const { context } = job;
   context.emit({ type: 'component.started', component: spec.instance });
   job.progress.enter(spec.instance);
   const base = { type: spec.type, driver: spec.driver };
-  const writer = session.component(
-    spec.type,
-    before?.root === undefined ? undefined : Buffer.from(before.root, 'hex'),
-    true,
-  );
   try {
-    const component = openComponent(deps, spec, job.scratchDir, session.repository.keys.encrypted, job.skipMissing);
-    const facts = await dumpInto(job, component, writer, before);
+    if (dump === undefined) throw error;
+    const facts = await storeDump(job, spec.instance, dump, writer);
     const root = await writer.finish();
     context.emit({ type: 'component.finished', component: spec.instance, status: 'complete' });
     return {
@@ -103,9 +161,9 @@ export async function captureComponent(
       corrupt: facts.corrupt === true,
       missing: false,
     };
-  } catch (error) {
+  } catch (cause) {
     throwIfCancelled(context.signal);
-    const known = toBackupError(error, 'COMPONENT_FAILED');
+    const known = toBackupError(cause, 'COMPONENT_FAILED');
     if (isRepositoryFault(known)) throw known;
     // What waits in the writer is stored or dropped with the session; nothing refers to it.
     await writer.finish().catch(() => undefined);
@@ -129,21 +187,12 @@ function isRepositoryFault(error: BackupError): boolean {
   return error.code === 'NO_SPACE' || error.code === 'REPOSITORY_NOT_WRITABLE' || error.code === 'INTERNAL';
 }
 
-async function dumpInto(
-  job: CaptureJob,
-  component: Component,
+async function storeDump(
+  { context, progress, deps }: CaptureJob,
+  instance: string,
+  dump: Dump,
   writer: ComponentWriter,
-  before: ManifestComponent | undefined,
-): Promise<{ capturedAt: string; incomplete?: boolean; corrupt?: boolean }> {
-  const { context, progress, deps } = job;
-  const dump: Dump = await component.openDump({
-    signal: context.signal,
-    warn: (warning) => {
-      context.emit({ type: 'warning', component: component.instance, ...warning });
-    },
-    previous: async (path) => toPrevious(await writer.previous(pathToNames(path))),
-    ...(before?.capturedAt === undefined ? {} : { previousFacts: { ...before.facts, capturedAt: before.capturedAt } }),
-  });
+): Promise<ComponentFacts> {
   let changed = 0;
   try {
     for await (const entry of dump.entries()) {
@@ -151,7 +200,6 @@ async function dumpInto(
       progress.file(entry.path);
       if (!(await addEntry(entry, writer, progress))) continue;
       changed++;
-      const { instance } = component;
       const message = 'It changed while it was read';
       context.emit({ type: 'warning', component: instance, code: 'CHANGED_WHILE_READ', message, path: entry.path });
     }

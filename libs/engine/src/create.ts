@@ -9,7 +9,7 @@ import {
 import type { Manifest, ManifestComponent } from '@foodsave-backup/repository';
 import { folderOfType } from '@foodsave-backup/repository';
 import { BackupSession, type Lease, type Repository } from '@foodsave-backup/repository';
-import { captureComponent, CaptureProgress, type CapturedComponent } from './capture.ts';
+import { captureComponents, CaptureProgress, type CapturedComponent } from './capture.ts';
 import { openComponent, openOrMake, selectComponents, withLease } from './opened.ts';
 import { lostAgain, secure, type Published } from './create-secure.ts';
 import { settleFirst, sweepLeftovers } from './recover.ts';
@@ -118,7 +118,7 @@ interface CaptureAll {
 
 /** Capture, packs, read-back, index, manifest, confirmation: each durable before the next. */
 async function capture(job: CaptureAll): Promise<Manifest> {
-  const { deps, context, repository, specs, notes } = job;
+  const { deps, context, repository, notes } = job;
   const startedAt = deps.clock.now();
   const started = deps.clock.monotonic();
   const listing = await repository.manifests.list(context.signal);
@@ -131,7 +131,7 @@ async function capture(job: CaptureAll): Promise<Manifest> {
     notes.push(`${message}. Older backups that need it are damaged: run "check".`);
   }
   const progress = new CaptureProgress(context);
-  await estimate(deps, specs, job.scratch, repository.keys.encrypted, progress);
+  await estimate(job, manifests, progress);
   await assertRoom(deps);
   const captured = await captureAll(job, session, progress, manifests);
   assertSomethingCaptured(captured);
@@ -204,17 +204,11 @@ async function captureAll(
 ): Promise<CapturedComponent[]> {
   const { deps, context } = job;
   const skipMissing = job.command.trigger === 'safety';
-  const captured: CapturedComponent[] = [];
-  for (const spec of job.specs) {
-    const before = newestOf(manifests, spec.instance);
-    const one = await captureComponent(
-      { deps, context, session, scratchDir: job.scratch, progress, skipMissing },
-      spec,
-      before,
-    );
-    throwIfCancelled(context.signal);
-    if (skipMissing && one.missing) job.notes.push(`${spec.instance} does not exist: there is nothing of it to save.`);
-    else captured.push(one);
+  const capturing = { deps, context, session, scratchDir: job.scratch, progress, skipMissing };
+  const all = await captureComponents(capturing, job.specs, (instance) => newestOf(manifests, instance));
+  const captured = all.filter(({ missing }) => !(skipMissing && missing));
+  for (const { spec } of all.filter((one) => !captured.includes(one))) {
+    job.notes.push(`${spec.instance} does not exist: there is nothing of it to save.`);
   }
   if (captured.length === 0) throw new BackupError('SOURCE_MISSING', 'There is nothing to save: no component exists');
   return captured;
@@ -226,17 +220,24 @@ function warnAboutClock(newest: Manifest | undefined, now: number, context: RunC
   context.emit({ type: 'warning', code: 'CLOCK_SKEW', message });
 }
 
-/** Totals for the progress bar. A source that cannot be looked at fails later, with its own error. */
+/**
+ * Totals for the progress bar: those of the newest backup, which cost nothing to know, else a look at the source. A source
+ * that cannot be looked at fails later, with its own error.
+ */
 async function estimate(
-  deps: EngineDeps,
-  specs: readonly ComponentSpec[],
-  scratch: string,
-  encrypted: boolean,
+  { deps, specs, scratch, repository }: CaptureAll,
+  manifests: readonly Manifest[],
   progress: CaptureProgress,
 ): Promise<void> {
   for (const spec of specs) {
+    const before = newestOf(manifests, spec.instance);
+    if (before !== undefined) {
+      progress.totalBytes += before.sizeBytes;
+      progress.totalFiles += before.files + before.directories + before.links;
+      continue;
+    }
     try {
-      const probe = await openComponent(deps, spec, scratch, encrypted).probe();
+      const probe = await openComponent(deps, spec, scratch, repository.keys.encrypted).probe();
       progress.totalBytes += probe.bytes;
       progress.totalFiles += probe.entries;
     } catch (error) {

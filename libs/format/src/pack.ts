@@ -73,20 +73,21 @@ export class PackBuilder {
   add(kind: BlobEntry['kind'], id: Buffer, frames: readonly CompressedFrame[]): BlobEntry {
     const entry: BlobEntry = { kind, id, offset: this.#size, firstFrame: this.#frames, frames: [] };
     frames.forEach((frame, i) => {
-      const stored =
+      const parts =
         this.#key === undefined || frame.data.length === 0
-          ? frame.data
+          ? [frame.data]
           : encrypt(
               this.#key,
               frameNonce(this.#frames),
               frameContext(id, kind, i, frame.length, frame.codec),
               frame.data,
             );
-      this.#parts.push(stored);
-      this.#size += stored.length;
+      const stored = parts.reduce((sum, part) => sum + part.length, 0);
+      this.#parts.push(...parts);
+      this.#size += stored;
       this.#frames++;
       const { length, codec, hash, punched } = frame;
-      entry.frames.push({ length, stored: stored.length, codec, hash, ...(punched === undefined ? {} : { punched }) });
+      entry.frames.push({ length, stored, codec, hash, ...(punched === undefined ? {} : { punched }) });
     });
     checkFrames(entry.frames);
     checkPunched(entry.frames);

@@ -8,19 +8,22 @@ import { LIMITS } from './limits.ts';
 export const TAG_BYTES = 16;
 export const HASH_BYTES = 32;
 
+/** Bytes; the least that zlib takes. */
+const MIN_CHUNK = 64;
+
 export const CODEC = { raw: 0, zstd: 1 } as const;
 
 export function sha256(bytes: Uint8Array): Buffer {
   return hash('sha256', bytes, 'buffer');
 }
 
-/** AES-256-GCM: ciphertext, then the 16-byte tag. */
-export function encrypt(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plain: Uint8Array): Buffer {
+/** AES-256-GCM: ciphertext and the 16-byte tag, which are stored one behind the other. */
+export function encrypt(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plain: Uint8Array): [Buffer, Buffer] {
   const cipher = createCipheriv('aes-256-gcm', key, nonce);
   cipher.setAAD(aad);
   const body = cipher.update(plain);
   cipher.final();
-  return Buffer.concat([body, cipher.getAuthTag()]);
+  return [body, cipher.getAuthTag()];
 }
 
 /** The reverse of `encrypt`. Throws DATA_DAMAGED when key, nonce, context or bytes are not the ones it was made with. */
@@ -47,7 +50,9 @@ export function decompress(codec: number, stored: Uint8Array, rawLength: number)
   if (codec !== CODEC.zstd) throw malformed(`unknown codec ${codec}`);
   let raw: Buffer;
   try {
-    raw = zstdDecompressSync(stored, { maxOutputLength: Math.max(1, rawLength) });
+    // In one piece: by default zlib collects pieces of 16 KiB.
+    const chunkSize = Math.max(MIN_CHUNK, rawLength);
+    raw = zstdDecompressSync(stored, { chunkSize, maxOutputLength: Math.max(1, rawLength) });
   } catch (error) {
     throw malformed(`it cannot be decompressed (${error instanceof Error ? error.message : 'unknown'})`);
   }
@@ -88,7 +93,7 @@ export function sealPart(
   header: Uint8Array,
   plain: Uint8Array,
 ): Buffer {
-  if (keys.encrypted) return encrypt(keys.objectKey(kind, salt), nonce, header, plain);
+  if (keys.encrypted) return Buffer.concat(encrypt(keys.objectKey(kind, salt), nonce, header, plain));
   return Buffer.concat([plain, createHash('sha256').update(header).update(plain).digest()]);
 }
 

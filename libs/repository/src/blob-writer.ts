@@ -29,6 +29,11 @@ const PACKS_WAITING_MAX = 2;
 const WORTH_IT = 50;
 const SAMPLE_BYTES = 4096;
 
+/** ZSTD_COMPRESSBOUND of zstd.h: the most bytes that `length` bytes become. */
+function compressBound(length: number): number {
+  return length + (length >> 8) + 1024;
+}
+
 /** Counts what one component added. */
 export interface Tally {
   /** Stored bytes of new blobs, as they lie in packs. */
@@ -136,7 +141,11 @@ export class BlobWriter {
     const compressed: CompressedFrame[] = await Promise.all(
       frames.map(async ({ data, length, hash }) => {
         if (looksIncompressible(data)) return { length, hash, codec: CODEC.raw, data };
-        const packed = await compressAsync(data, { params: { [constants.ZSTD_c_compressionLevel]: this.#level } });
+        const packed = await compressAsync(data, {
+          // Room for all of it: by default zlib goes to the thread pool and back for each 16 KiB.
+          chunkSize: compressBound(length),
+          params: { [constants.ZSTD_c_compressionLevel]: this.#level },
+        });
         return packed.length + length / WORTH_IT < length
           ? { length, hash, codec: CODEC.zstd, data: packed }
           : { length, hash, codec: CODEC.raw, data };

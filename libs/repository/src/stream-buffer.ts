@@ -25,14 +25,22 @@ export class StreamBuffer {
     if (this.#end + piece.length > this.#bytes.length) {
       const needed = this.length + piece.length;
       // Twice the largest chunk: a cut is looked for in `max` bytes while the next piece is read behind them.
-      const grown = Buffer.allocUnsafe(Math.max(needed, Math.min(2 * this.#max, this.#bytes.length * 2)));
-      this.#bytes.copy(grown, 0, this.#start, this.#end);
-      this.#bytes = grown;
+      const fits = needed <= this.#bytes.length;
+      const room = fits
+        ? this.#bytes
+        : Buffer.allocUnsafe(Math.max(needed, Math.min(2 * this.#max, this.#bytes.length * 2)));
+      this.#bytes.copy(room, 0, this.#start, this.#end);
+      this.#bytes = room;
       this.#end -= this.#start;
       this.#start = 0;
     }
     this.#bytes.set(piece, this.#end);
     this.#end += piece.length;
+  }
+
+  /** Forgets what it holds; keeps its room for the next stream. */
+  clear(): void {
+    this.#start = this.#end = 0;
   }
 
   drop(length: number): void {

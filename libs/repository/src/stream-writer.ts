@@ -23,6 +23,7 @@ export class StreamWriter {
   readonly #tally: Tally;
   readonly #chunker: Chunker;
   readonly #solid: SolidWriter;
+  readonly #buffer: StreamBuffer;
 
   constructor(keys: RepositoryKeys, blobs: BlobWriter, folder: Folder, tally: Tally) {
     this.#blobs = blobs;
@@ -30,11 +31,13 @@ export class StreamWriter {
     this.#tally = tally;
     this.#chunker = new Chunker(keys.chunkerKey);
     this.#solid = new SolidWriter(blobs, folder, tally);
+    this.#buffer = new StreamBuffer(this.#chunker.maxBytes);
   }
 
-  /** Reads the stream to its end. `progress` is told the bytes of each piece, holes included. */
+  /** Reads the stream to its end, one stream at a time. `progress` is told the bytes of each piece, holes included. */
   async save(stream: AsyncIterable<Piece>, progress: (bytes: number) => void, byBlocks = false): Promise<SavedContent> {
-    const buffer = new StreamBuffer(this.#chunker.maxBytes);
+    const buffer = this.#buffer;
+    buffer.clear();
     const placement = new Placement();
     const hash = byBlocks ? new BlockHash() : new WholeHash();
     let size = 0;

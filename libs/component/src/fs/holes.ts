@@ -60,7 +60,7 @@ export async function* readPieces(handle: FileHandle, size: number, options: Rea
 }
 
 /** `read` at a position of the file; a disk that reports EIO is asked again, because some errors pass. */
-export async function readAt(
+async function readAt(
   handle: FileHandle,
   into: Buffer,
   offset: number,

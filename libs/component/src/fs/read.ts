@@ -1,13 +1,15 @@
-import { constants, type BigIntStats } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, type BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { BackupError, systemErrorCode, throwIfCancelled, printable, type Piece } from '@foodsave-backup/kernel';
 import { contentSource } from '../content.ts';
 import { fsPath } from '../names.ts';
 import type { EntryMeta, StreamContent, Xattr } from '../port.ts';
-import { isVerySparse, mayHaveHoles, PIECE_BYTES, readAt, readPieces } from './holes.ts';
+import { isVerySparse, mayHaveHoles, PIECE_BYTES, readPieces } from './holes.ts';
 import type { NativeFs } from './native.ts';
 
 const ATTEMPTS = 3;
+/** Neither through a link nor waiting for the other end of a FIFO that took the place of a file. */
+const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * A change within this time before a capture may be followed by another one that leaves size and times as they are (the
@@ -71,25 +73,33 @@ export interface OpenFileOptions {
  * ELOOP, EIO, …), or undefined when it is no longer a regular file.
  */
 export async function openFile(path: string, options: OpenFileOptions): Promise<OpenedFile | undefined> {
-  const handle = await open(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const small = openSmall(path, options);
+  if (small !== LARGE) return small;
+  const handle = await open(fsPath(path), FLAGS);
   try {
     const stats = await handle.stat({ bigint: true });
-    if (!stats.isFile()) {
-      await handle.close();
-      return undefined;
-    }
-    const sparse = options.native !== undefined && mayHaveHoles(stats);
-    if (stats.size <= BigInt(PIECE_BYTES) && !sparse) {
-      const small = await readStable(handle, stats, options);
-      if (small) {
-        await handle.close();
-        return inMemory(small, options);
-      }
-    }
-    return streamed(path, handle, await handle.stat({ bigint: true }), options);
+    if (stats.isFile()) return streamed(path, handle, stats, options);
+    await handle.close();
+    return undefined;
   } catch (error) {
     await handle.close().catch(() => undefined);
     throw error;
+  }
+}
+
+const LARGE = Symbol('not to be read at once');
+
+/** Reads a small file without leaving this thread: the way to the thread pool and back takes longer than such a read. */
+function openSmall(path: string, options: OpenFileOptions): OpenedFile | typeof LARGE | undefined {
+  const fd = openSync(fsPath(path), FLAGS);
+  try {
+    const stats = fstatSync(fd, { bigint: true });
+    if (!stats.isFile()) return undefined;
+    if (stats.size > BigInt(PIECE_BYTES) || (options.native !== undefined && mayHaveHoles(stats))) return LARGE;
+    const small = readStable(fd, stats, options);
+    return small === undefined ? LARGE : inMemory(small, options);
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -101,16 +111,12 @@ interface SmallFile {
 }
 
 /** Undefined when the file outgrew the bound meanwhile. */
-async function readStable(
-  handle: FileHandle,
-  first: BigIntStats,
-  options: OpenFileOptions,
-): Promise<SmallFile | undefined> {
+function readStable(fd: number, first: BigIntStats, options: OpenFileOptions): SmallFile | undefined {
   let before = first;
   for (let attempt = 1; ; attempt++) {
-    const bytes = await readUpTo(handle, Number(before.size));
-    const xattrs = options.xattrs?.(handle.fd);
-    const after = await handle.stat({ bigint: true });
+    const bytes = readUpTo(fd, Number(before.size));
+    const xattrs = options.xattrs?.(fd);
+    const after = fstatSync(fd, { bigint: true });
     const changed = !sameState(before, after) || bytes.length !== Number(after.size);
     if (!changed || attempt === ATTEMPTS) return { bytes, stats: after, xattrs, changed };
     if (after.size > BigInt(PIECE_BYTES)) return undefined;
@@ -118,16 +124,27 @@ async function readStable(
   }
 }
 
-async function readUpTo(handle: FileHandle, size: number): Promise<Buffer> {
+function readUpTo(fd: number, size: number): Buffer {
   // From the shared pool where it is small: a million files would otherwise be a million allocations.
   const buffer = Buffer.allocUnsafe(size);
   let filled = 0;
   while (filled < size) {
-    const bytesRead = await readAt(handle, buffer, filled, size - filled, filled);
+    const bytesRead = readOnce(fd, buffer, filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }
   return buffer.subarray(0, filled);
+}
+
+/** A disk that reports EIO is asked again, because some errors pass. */
+function readOnce(fd: number, buffer: Buffer, at: number): number {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return readSync(fd, buffer, at, buffer.length - at, at);
+    } catch (error) {
+      if (attempt === ATTEMPTS || systemErrorCode(error) !== 'EIO') throw error;
+    }
+  }
 }
 
 function inMemory(file: SmallFile, options: OpenFileOptions): OpenedFile {
