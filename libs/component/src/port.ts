@@ -142,7 +142,7 @@ export interface ContentSource {
   (options: { holes: true }): AsyncIterable<Piece>;
 }
 
-/** A byte stream, read once, in order. Pieces of 64 KiB to 4 MiB; a piece is not touched by the producer after it was yielded. */
+/** A byte stream, read once, in order. Pieces of 64 KiB to 4 MiB; one is valid until the next is asked for: who keeps it copies it. */
 export interface StreamContent {
   kind: 'stream';
   open: ContentSource;

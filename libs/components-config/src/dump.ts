@@ -85,7 +85,7 @@ export class ConfigDump implements Dump {
       return undefined;
     }
     const pieces: Uint8Array[] = [];
-    for await (const piece of content.open()) pieces.push(piece);
+    for await (const piece of content.open()) pieces.push(Buffer.from(piece));
     const finished = await content.finish?.();
     const bytes = this.protect(entry.path, Buffer.concat(pieces));
     const memory = inMemory(bytes);

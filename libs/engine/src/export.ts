@@ -34,12 +34,15 @@ const NOT_ENCRYPTED = 'The archive is not encrypted, although the repository is:
 const PATHS_MAX = 100;
 const NAMED_MAX = 100;
 
+/** Files are read once, in the order in which they were stored, and the archiver takes memory too. */
+const CACHE_BYTES = 16 * 1024 * 1024;
+
 /** Writes an archive of a backup, or one file of it. Damage fails it; nothing half-written gets the final name. */
 export async function exportBackup(deps: EngineDeps, command: Export, context: RunContext): Promise<RunOutcome> {
   const repository = await openRepository(deps);
   return withLease(repository, { purpose: 'export', exclusive: false, readOnly: true }, async () => {
     const manifest = await repository.manifests.get(command.name);
-    const source = repository.reader(await repository.loadIndex(context.signal));
+    const source = repository.reader(await repository.loadIndex(context.signal), { cacheBytes: CACHE_BYTES });
     const job = await prepare({ deps, command, context, manifest, source });
     const written = await intoOutput(job, (out) => (command.format === 'file' ? writeFile(job, out) : write(job, out)));
     const { files, sizeBytes } = job;

@@ -42,23 +42,38 @@ export interface CompressedFrame {
   punched?: Punched;
 }
 
+/** Where a pack gets its memory from, and where what it has outgrown goes. */
+export interface Memory {
+  /** At least `length` bytes that hold anything. */
+  take(length: number): Buffer;
+  give(buffer: Buffer): void;
+}
+
+const FRESH: Memory = { take: (length) => Buffer.allocUnsafeSlow(length), give: () => undefined };
+const FIRST_BYTES = 256 * 1024;
+const GROWTH_MAX = 4 * 1024 * 1024;
+
 /** Assembles one pack in memory. `salt`: 32 random bytes. */
 export class PackBuilder {
   readonly folder: Folder;
   readonly #keys: RepositoryKeys;
   readonly #header;
   readonly #key: Buffer | undefined;
-  readonly #parts: Uint8Array[];
+  readonly #memory: Memory;
+  #bytes: Buffer;
   readonly #blobs: BlobEntry[] = [];
-  #size = HEADER_BYTES;
+  #size = 0;
   #frames = 0;
 
-  constructor(keys: RepositoryKeys, folder: Folder, salt: Uint8Array) {
+  /** `memory`: gets the bytes of `finish` back from whoever finished. */
+  constructor(keys: RepositoryKeys, folder: Folder, salt: Uint8Array, memory: Memory = FRESH) {
     this.folder = folder;
     this.#keys = keys;
     this.#header = makeHeader(keys, OBJECT_KIND.pack, folder, salt);
     this.#key = keys.encrypted ? keys.objectKey(OBJECT_KIND.pack, this.#header.salt) : undefined;
-    this.#parts = [this.#header.bytes];
+    this.#memory = memory;
+    this.#bytes = memory.take(FIRST_BYTES);
+    this.#append(this.#header.bytes);
   }
 
   /** Bytes so far, without directory and footer. */
@@ -82,9 +97,9 @@ export class PackBuilder {
               frameContext(id, kind, i, frame.length, frame.codec),
               frame.data,
             );
-      const stored = parts.reduce((sum, part) => sum + part.length, 0);
-      this.#parts.push(...parts);
-      this.#size += stored;
+      const before = this.#size;
+      for (const part of parts) this.#append(part);
+      const stored = this.#size - before;
       this.#frames++;
       const { length, codec, hash, punched } = frame;
       entry.frames.push({ length, stored, codec, hash, ...(punched === undefined ? {} : { punched }) });
@@ -108,8 +123,22 @@ export class PackBuilder {
     const footer = Buffer.alloc(FOOTER_BYTES);
     footer.writeUInt32LE(sealed.length, 0);
     FOOTER_MAGIC.copy(footer, 8);
-    const bytes = Buffer.concat([...this.#parts, sealed, footer]);
+    this.#append(sealed);
+    this.#append(footer);
+    const bytes = this.#bytes.subarray(0, this.#size);
     return { bytes, hash: sha256(bytes), blobs: this.#blobs };
+  }
+
+  #append(part: Uint8Array): void {
+    if (this.#size + part.length > this.#bytes.length) {
+      const needed = this.#size + part.length;
+      const grown = this.#memory.take(Math.max(needed, Math.min(2 * this.#bytes.length, needed + GROWTH_MAX)));
+      this.#bytes.copy(grown, 0, 0, this.#size);
+      this.#memory.give(this.#bytes);
+      this.#bytes = grown;
+    }
+    this.#bytes.set(part, this.#size);
+    this.#size += part.length;
   }
 }
 

@@ -14,7 +14,7 @@ import type { BlobIndex, BlobLocation, PackRef } from './blob-index.ts';
 import { packObjectKey } from './layout.ts';
 
 /** Decoded frames kept: enough for one frame of each of the blobs that a long history of a database spreads over. */
-const CACHE_BYTES = 64 * 1024 * 1024;
+const CACHE_BYTES = 32 * 1024 * 1024;
 const KEYS_CACHED = 4096;
 const ROUNDS_MAX = 8;
 
@@ -29,16 +29,24 @@ export class BlobReader {
   /** Object keys of packs that could not be read as they were written, also where another pack had the same blob. */
   readonly suspects = new Set<string>();
   readonly #refresh: (() => Promise<boolean>) | undefined;
+  readonly #cacheBytes: number;
   #refreshing: Promise<unknown> = Promise.resolve();
   /** How often the index has changed. */
   #generation = 0;
 
   /** `refresh`: brings `index` up to date; false when there was nothing new. */
-  constructor(storage: StorageBackend, keys: RepositoryKeys, index: BlobIndex, refresh?: () => Promise<boolean>) {
+  /** `cacheBytes`: less for who reads a backup once, from its beginning to its end, beside much else that takes memory. */
+  constructor(
+    storage: StorageBackend,
+    keys: RepositoryKeys,
+    index: BlobIndex,
+    { refresh, cacheBytes = CACHE_BYTES }: { refresh?: () => Promise<boolean>; cacheBytes?: number } = {},
+  ) {
     this.#storage = storage;
     this.#keys = keys;
     this.#index = index;
     this.#refresh = refresh;
+    this.#cacheBytes = cacheBytes;
   }
 
   /** The whole blob. */
@@ -169,7 +177,7 @@ export class BlobReader {
     this.#frames.set(key, frame);
     this.#cached += frame.length;
     for (const [oldest, bytes] of this.#frames) {
-      if (this.#cached <= CACHE_BYTES || oldest === key) break;
+      if (this.#cached <= this.#cacheBytes || oldest === key) break;
       this.#frames.delete(oldest);
       this.#cached -= bytes.length;
     }

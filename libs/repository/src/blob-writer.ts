@@ -15,6 +15,7 @@ import {
 } from '@foodsave-backup/format';
 import type { StorageBackend } from '@foodsave-backup/storage';
 import type { BlobIndex } from './blob-index.ts';
+import { BufferPool } from './buffer-pool.ts';
 import { packObjectKey } from './layout.ts';
 
 const compressAsync = promisify(zstdCompress);
@@ -40,6 +41,13 @@ export interface Tally {
   storedBytes: number;
 }
 
+export interface SaveOptions {
+  /** Only for kinds whose id is not made of their frames (page hashes). */
+  id?: Buffer;
+  /** Called when the bytes of the frames are needed no more; not at all when the blob could not be stored. */
+  done?: () => void;
+}
+
 export interface SavedBlob {
   id: Buffer;
   isNew: boolean;
@@ -63,6 +71,8 @@ export class BlobWriter {
   readonly #storage: StorageBackend;
   readonly #index: BlobIndex;
   readonly #level: number;
+  /** For the frames of blobs. */
+  readonly buffers = new BufferPool();
   readonly #open = new Map<Folder, PackBuilder>();
   #written: IndexedPack[] = [];
   readonly #pending = new Map<string, true>();
@@ -97,21 +107,21 @@ export class BlobWriter {
     return this.#index.has(id) || this.#pending.has(Buffer.from(id).toString('latin1'));
   }
 
-  /**
-   * `frames`: the blob's bytes, cut by the caller; not to be touched afterwards. `id`: only for kinds whose id is not made
-   * of their frames (page hashes).
-   */
+  /** `frames`: the blob's bytes, cut by the caller; not to be touched before `done`. */
   async save(
     folder: Folder,
     kind: BlobKind,
     frames: readonly Uint8Array[],
     tally: Tally,
-    id?: Buffer,
+    { id, done }: SaveOptions = {},
   ): Promise<SavedBlob> {
     this.#rethrow();
     const hashed = frames.map((data) => ({ data, length: data.length, hash: sha256(data) }));
     const blob = id ?? blobId(this.#keys, kind, hashed);
-    if (this.has(blob)) return { id: blob, isNew: false };
+    if (this.has(blob)) {
+      done?.();
+      return { id: blob, isNew: false };
+    }
     this.#pending.set(blob.toString('latin1'), true);
     const bytes = hashed.reduce((sum, f) => sum + f.length, 0);
     while (this.#inFlight > 0 && (this.#inFlight + bytes > IN_FLIGHT_MAX || this.#packsWaiting >= PACKS_WAITING_MAX)) {
@@ -119,7 +129,7 @@ export class BlobWriter {
       this.#rethrow();
     }
     this.#inFlight += bytes;
-    const task = this.#store(folder, kind, blob, hashed, tally)
+    const task = this.#store(folder, kind, blob, hashed, { tally, done })
       .catch((error: unknown) => {
         this.#failure ??= error;
       })
@@ -136,14 +146,14 @@ export class BlobWriter {
     kind: BlobKind,
     id: Buffer,
     frames: { data: Uint8Array; length: number; hash: Buffer }[],
-    tally: Tally,
+    { tally, done }: { tally: Tally; done: (() => void) | undefined },
   ): Promise<void> {
     const compressed: CompressedFrame[] = await Promise.all(
       frames.map(async ({ data, length, hash }) => {
         if (looksIncompressible(data)) return { length, hash, codec: CODEC.raw, data };
         const packed = await compressAsync(data, {
-          // Room for all of it: by default zlib goes to the thread pool and back for each 16 KiB.
-          chunkSize: compressBound(length),
+          // By default zlib goes to the thread pool and back for each 16 KiB. What is not filled stays allocated for a while.
+          chunkSize: Math.max(64 * 1024, compressBound(length) >> 2),
           params: { [constants.ZSTD_c_compressionLevel]: this.#level },
         });
         return packed.length + length / WORTH_IT < length
@@ -153,22 +163,26 @@ export class BlobWriter {
     );
     let builder = this.#open.get(folder);
     if (builder === undefined) {
-      builder = new PackBuilder(this.#keys, folder, randomBytes(32));
+      builder = new PackBuilder(this.#keys, folder, randomBytes(32), this.buffers);
       this.#open.set(folder, builder);
     }
     const entry = builder.add(kind, id, compressed);
     for (const frame of entry.frames) tally.storedBytes += frame.stored;
+    done?.();
     if (builder.size >= PACK_TARGET) await this.#close(folder, builder);
   }
 
   async #close(folder: Folder, builder: PackBuilder): Promise<void> {
     this.#open.delete(folder);
     const pack = builder.finish();
+    const size = pack.bytes.length;
     this.#packsWaiting++;
     const put = this.#puts
       .then(async () => {
         await this.#storage.put(packObjectKey(folder, pack.hash), pack.bytes);
-        this.#written.push({ hash: pack.hash, folder, size: pack.bytes.length, blobs: pack.blobs });
+        // Only then: a put that was given up may still be reading.
+        this.buffers.give(pack.bytes);
+        this.#written.push({ hash: pack.hash, folder, size, blobs: pack.blobs });
       })
       .finally(() => {
         this.#packsWaiting--;

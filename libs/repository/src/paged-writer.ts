@@ -181,7 +181,7 @@ export class PagedWriter {
   #add(page: Uint8Array, hash: Buffer, extents: Extent[]): boolean {
     const capacity = Math.min(BLOB_PAGES, BLOB_BYTES / this.#pageSize);
     this.#open ??= {
-      bytes: Buffer.allocUnsafe(capacity * this.#pageSize),
+      bytes: this.#blobs.buffers.take(capacity * this.#pageSize),
       hashes: Buffer.allocUnsafe(capacity * PAGE_HASH_BYTES),
       pages: 0,
       extents: [],
@@ -210,11 +210,15 @@ export class PagedWriter {
     const frames: Buffer[] = [];
     const frameBytes = Math.max(FRAME_BYTES, this.#pageSize);
     for (let at = 0; at < bytes.length; at += frameBytes) frames.push(bytes.subarray(at, at + frameBytes));
-    const saved = await this.#blobs.save(this.#folder, BLOB_KIND.pages, frames, this.#tally);
+    const saved = await this.#blobs.save(this.#folder, BLOB_KIND.pages, frames, this.#tally, {
+      done: () => {
+        this.#blobs.buffers.give(open.bytes);
+      },
+    });
     for (const extent of open.extents) extent.blob = saved.id;
     const hashesId = pageHashesId(this.#keys, saved.id);
     const hashes = open.hashes.subarray(0, open.pages * PAGE_HASH_BYTES);
-    await this.#blobs.save('meta', BLOB_KIND.pageHashes, [hashes], this.#tally, hashesId);
+    await this.#blobs.save('meta', BLOB_KIND.pageHashes, [hashes], this.#tally, { id: hashesId });
   }
 
   /** Damage in the previous backup means "unknown", never a failure of the new one. */

@@ -214,11 +214,15 @@ export class Repository {
 
   /**
    * A reader that looks at the index again when a pack has gone or a blob is unknown: a prune may have moved what was there.
-   * Not with `asItIs`, for whoever took packs out of the index on purpose.
+   * Not with `asItIs`, for whoever took packs out of the index on purpose. `cacheBytes`: see BlobReader.
    */
-  reader(load: IndexLoad, options: { asItIs?: boolean } = {}): { blobs: BlobReader; trees: TreeReader } {
-    const refresh = options.asItIs === true ? undefined : () => this.indexStore.refresh(load);
-    const blobs = new BlobReader(this.storage, this.keys, load.index, refresh);
+  reader(
+    load: IndexLoad,
+    options: { asItIs?: boolean; cacheBytes?: number } = {},
+  ): { blobs: BlobReader; trees: TreeReader } {
+    const { asItIs, ...reading } = options;
+    const refresh = asItIs === true ? {} : { refresh: () => this.indexStore.refresh(load) };
+    const blobs = new BlobReader(this.storage, this.keys, load.index, { ...refresh, ...reading });
     return { blobs, trees: new TreeReader(blobs) };
   }
 }

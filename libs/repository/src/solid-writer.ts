@@ -73,14 +73,23 @@ export class SolidWriter {
   async #flush(): Promise<void> {
     const waiting = this.#waiting;
     if (waiting.length === 0) return;
-    const content = Buffer.concat(this.#parts);
+    const { buffers } = this.#blobs;
+    const content = buffers.take(this.#bytes);
+    let filled = 0;
+    for (const part of this.#parts) {
+      content.set(part, filled);
+      filled += part.length;
+    }
     this.#parts = [];
     this.#waiting = [];
     this.#bytes = 0;
     const frames: Buffer[] = [];
     for (let at = 0; at < content.length; at += FRAME_BYTES) frames.push(content.subarray(at, at + FRAME_BYTES));
     try {
-      const { id } = await this.#blobs.save(this.#folder, BLOB_KIND.data, frames, this.#tally);
+      const done = (): void => {
+        buffers.give(content);
+      };
+      const { id } = await this.#blobs.save(this.#folder, BLOB_KIND.data, frames, this.#tally, { done });
       for (const file of waiting) {
         file.resolve({ unit: 1, extents: [{ blob: id, offset: file.offset, length: file.length }] });
       }

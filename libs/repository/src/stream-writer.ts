@@ -86,8 +86,13 @@ export class StreamWriter {
     const data = buffer.view();
     const length = this.#chunker.cut(data, last);
     // The stream's buffer is written over while the blob is compressed: a copy of its own.
-    const chunk = Buffer.from(data.subarray(0, length));
-    const saved = await this.#blobs.save(this.#folder, BLOB_KIND.data, [chunk], this.#tally);
+    const { buffers } = this.#blobs;
+    const chunk = buffers.take(length);
+    data.copy(chunk, 0, 0, length);
+    const done = (): void => {
+      buffers.give(chunk);
+    };
+    const saved = await this.#blobs.save(this.#folder, BLOB_KIND.data, [chunk], this.#tally, { done });
     placement.chunk(saved.id, length);
     buffer.drop(length);
   }

@@ -48,7 +48,7 @@ export async function capture(
       const pieces: Uint8Array[] = [];
       let changed = false;
       if (content?.kind === 'stream') {
-        for await (const piece of content.open()) pieces.push(piece);
+        for await (const piece of content.open()) pieces.push(Buffer.from(piece));
         changed = (await content.finish?.())?.changed === true;
       } else if (content) {
         const step = Math.max(1, Math.floor((1024 * 1024) / content.pageSize));

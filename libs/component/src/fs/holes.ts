@@ -35,10 +35,12 @@ export interface ReadOptions {
 
 /**
  * The first `size` bytes of an open file in order, fewer when it ends earlier. Its holes are not read. Rejects with the system
- * error; EIO only after some attempts.
+ * error; EIO only after some attempts. A piece is valid until the next one is asked for.
  */
 export async function* readPieces(handle: FileHandle, size: number, options: ReadOptions): AsyncGenerator<Piece> {
   const { signal, native } = options;
+  // One for all pieces: fresh memory for each costs page faults, and collections of what is outside the heap.
+  const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, size));
   for (let at = 0; at < size;) {
     throwIfCancelled(signal);
     const data = Math.min(native ? (native.nextData(handle.fd, at) ?? size) : at, size);
@@ -50,11 +52,10 @@ export async function* readPieces(handle: FileHandle, size: number, options: Rea
     const end = native && data < size ? Math.min(native.nextHole(handle.fd, data), size) : size;
     while (at < end) {
       throwIfCancelled(signal);
-      const piece = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, end - at));
-      const bytesRead = await readAt(handle, piece, 0, piece.length, at);
+      const bytesRead = await readAt(handle, buffer, 0, Math.min(buffer.length, end - at), at);
       if (bytesRead === 0) return;
       at += bytesRead;
-      yield piece.subarray(0, bytesRead);
+      yield buffer.subarray(0, bytesRead);
     }
   }
 }

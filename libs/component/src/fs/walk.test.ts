@@ -43,7 +43,8 @@ async function walk(over: Partial<WalkOptions> = {}): Promise<Walked> {
       continue;
     }
     const pieces: Piece[] = [];
-    for await (const piece of entry.content.open({ holes: true })) pieces.push(piece);
+    for await (const piece of entry.content.open({ holes: true }))
+      pieces.push('hole' in piece ? piece : Buffer.from(piece));
     const end = await entry.content.finish?.();
     entries.push({ ...entry, meta: end?.meta ?? entry.meta, pieces, changed: end?.changed ?? false });
   }
