@@ -13,15 +13,16 @@ export function isHole(piece: Piece): piece is Hole {
   return 'hole' in piece;
 }
 
-/** The same content for who knows nothing of holes: pieces of at most 1 MiB. */
+/** The same content for who knows nothing of holes: pieces of at most 1 MiB, which are only to be read. */
 export async function* bytesOf(pieces: AsyncIterable<Piece>): AsyncGenerator<Uint8Array> {
+  let zeros: Uint8Array | undefined;
   for await (const piece of pieces) {
     if (!isHole(piece)) {
       yield piece;
       continue;
     }
-    for (let left = piece.hole; left > 0; left -= HASH_BLOCK_BYTES)
-      yield new Uint8Array(Math.min(left, HASH_BLOCK_BYTES));
+    zeros ??= new Uint8Array(HASH_BLOCK_BYTES);
+    for (let left = piece.hole; left > 0; left -= HASH_BLOCK_BYTES) yield zeros.subarray(0, left);
   }
 }
 
