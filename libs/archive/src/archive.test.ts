@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { Writable } from 'node:stream';
-import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { tempDir, type TempDir } from '@foodsave-backup/testing';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -137,6 +137,7 @@ describe.each(FORMATS)('%s', (format) => {
   });
 
   it('names that no tool lays out are kept beside, and come back', async () => {
+    const deep = Array.from({ length: 18 }, (_, i) => ['long', ...Array<string>(i).fill('n'.repeat(250))].join('/'));
     const entries: SampleEntry[] = [
       { path: '.foodsave-backup' },
       { path: '.foodsave-backup/manifest.json', content: bytes('not ours') },
@@ -146,6 +147,8 @@ describe.each(FORMATS)('%s', (format) => {
       { path: 'caf\udce9/menu', content: bytes('m') },
       { path: 'line\nbreak', content: bytes('l') },
       { path: 'link', target: 'caf\udce9' },
+      ...deep.map((path) => ({ path })),
+      { path: `${deep[17] ?? ''}/x`, content: bytes('past what a system call takes') },
       { path: 'queue', kind: 'fifo' },
     ];
     const file = temp.join(`names.${format}`);
@@ -154,11 +157,16 @@ describe.each(FORMATS)('%s', (format) => {
     expectAll(seen, entries);
     const places = seen.map(({ record }) => record.at);
     const n = (i: number): string => `.foodsave-backup/renamed/${i}`;
-    expect(places).toEqual([undefined, n(1), n(2), n(3), undefined, n(4), n(5), undefined, undefined]);
+    expect(places).toEqual([
+      ...[undefined, n(1), n(2), n(3), undefined, n(4), n(5), undefined],
+      ...deep.map(() => undefined),
+      ...[n(6), undefined],
+    ]);
     const to = temp.join(`names-${format}`);
     extract(file, format, to);
     execFileSync('sha256sum', ['--quiet', '--strict', '-c', `${RESERVED_FOLDER}/SHA256SUMS`], { cwd: to });
     expect(readFileSync(`${to}/${n(4)}`, 'utf8')).toBe('m');
+    expect([existsSync(`${to}/${deep[14] ?? ''}`), existsSync(`${to}/${deep[15] ?? ''}`)]).toEqual([true, false]);
   });
 
   it('components that disagree about a path are both kept', async () => {

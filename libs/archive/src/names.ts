@@ -7,12 +7,14 @@ export const MANIFEST_NAME = `${RESERVED_FOLDER}/manifest.json`;
 export const RECORDS_NAME = `${RESERVED_FOLDER}/entries.jsonl`;
 export const CHECKSUMS_NAME = `${RESERVED_FOLDER}/SHA256SUMS`;
 const RENAMED_FOLDER = `${RESERVED_FOLDER}/renamed`;
+const PATH_BYTES = 3584;
 
 /**
- * Whether every unzip and tar lays a path out as it is: Unicode, no control characters, no backslash, no drive letter, and
- * not in the reserved folder.
+ * Whether every unzip and tar lays a path out as it is: Unicode, no control characters, no backslash, no drive letter, not in
+ * the reserved folder, and with room for a target directory in what a system call takes for a path (PATH_MAX, 4,096).
  */
 function isStorable(path: string): boolean {
+  if (Buffer.byteLength(path) > PATH_BYTES) return false;
   return path.isWellFormed() && !/[\p{Cc}\\]|^[a-z]:/iu.test(path) && !isAtOrBelow(path.toLowerCase(), RESERVED_FOLDER);
 }
 

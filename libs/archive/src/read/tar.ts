@@ -62,13 +62,10 @@ export class TarGzReader implements ItemReader {
 
 /** The unpacked bytes into the reader, as it takes them. */
 async function feed(gunzip: Gunzip, tar: Extract): Promise<void> {
-  const closed = new Promise<void>((resolve) => {
-    tar.once('close', resolve);
-  });
   try {
     for await (const piece of gunzip as AsyncIterable<Uint8Array>) {
       if (tar.destroyed) return;
-      if (!tar.write(piece)) await Promise.race([drained(tar), closed]);
+      if (!tar.write(piece)) await room(tar);
     }
     tar.end(null);
   } catch (error) {
@@ -77,9 +74,19 @@ async function feed(gunzip: Gunzip, tar: Extract): Promise<void> {
   }
 }
 
-function drained(tar: Extract): Promise<void> {
+/**
+ * Resolves when the reader takes more, or is gone. Not a race with one promise for the whole archive: each race would stay with
+ * that promise until the end.
+ */
+function room(tar: Extract): Promise<void> {
   return new Promise((resolve) => {
-    tar.once('drain', resolve);
+    const done = (): void => {
+      tar.off('drain', done);
+      tar.off('close', done);
+      resolve();
+    };
+    tar.once('drain', done);
+    tar.once('close', done);
   });
 }
 
