@@ -52,8 +52,8 @@ export async function openSqliteDump(source: SqliteSource, run: DumpRun): Promis
         path: layoutPath(context.baseDir, path),
       });
     }
-    const facts = child.call('facts', { path: snapshot, integrity: settings.integrityCheck });
     const kept = await sourceFact(path, state, startedMs);
+    const facts = child.call('facts', { path: snapshot, integrity: settings.integrityCheck });
     return await SnapshotDump.open({ source, directory, snapshot, child, capture, capturedAt, meta, kept, facts });
   } catch (error) {
     child?.close();
