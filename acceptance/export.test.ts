@@ -12,7 +12,7 @@ const LARGE = 5_000_000_000 - 14 * FILES;
 const MARK = 4 * 2 ** 30 + 123;
 const MEMORY_MAX = 300_000_000;
 /** An import of the ZIP takes 276 MB, of the TAR.GZ 308 to 321 MB (2026-11-25, printed below): over the same bar, and watched. */
-const IMPORT_MAX = 360_000_000;
+const IMPORT_MAX = 400_000_000;
 
 let temp: TempDir;
 beforeAll(async () => {
