@@ -3,6 +3,7 @@ export * from './names.ts';
 export * from './layout.ts';
 export * from './config.ts';
 export * from './content.ts';
+export * from './moved.ts';
 export * from './define.ts';
 export * from './api.ts';
 export * from './fs/patterns.ts';

@@ -71,6 +71,11 @@ export interface DumpRun {
   previous(path: string): PreviousEntry | undefined | Promise<PreviousEntry | undefined>;
   /** The facts of that backup. */
   previousFacts?: ComponentFacts;
+  /**
+   * 1 for the first dump of a run. It may read the source where it lies; when that changes meanwhile, it throws
+   * `SourceMoved`, and another dump is opened, with 2, that must not rely on the source standing still.
+   */
+  attempt?: number;
 }
 
 export interface PreviousEntry {
@@ -163,7 +168,7 @@ export interface PagedContent {
   /** Bytes, a power of two from 512 to 65536. */
   pageSize: number;
   pageCount: number;
-  /** The bytes of pages `[first, first + count)`, `count * pageSize` long. At most 4 MiB a call. */
+  /** The bytes of pages `[first, first + count)`, `count * pageSize` long, valid until the next call. At most 4 MiB a call. */
   read(first: number, count: number): Promise<Uint8Array>;
 }
 

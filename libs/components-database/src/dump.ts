@@ -1,8 +1,9 @@
-import { mkdtemp, open, realpath, rm, stat, type FileHandle } from 'node:fs/promises';
+import { mkdtemp, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   layoutPath,
   parentEntries,
+  SourceMoved,
   type ComponentFacts,
   type Dump,
   type DumpEntry,
@@ -11,9 +12,9 @@ import {
   type EntryMeta,
 } from '@foodsave-backup/component';
 import { BackupError, assert, isoTime, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
+import { InPlace, PrivateCopy, type CapturedBytes } from './captured-bytes.ts';
 import { SqliteChild } from './child/client.ts';
 import type { CaptureResult, DatabaseFacts } from './child/protocol.ts';
-import { HEADER_BYTES, parseHeader } from './header.ts';
 import type { SqliteSource } from './sqlite-source.ts';
 import { openUnchangedDump, sourceFact, stateOf } from './unchanged.ts';
 
@@ -22,8 +23,9 @@ const MAX_READ = 4 << 20;
 const STREAM_PIECE = 1 << 20;
 
 /**
- * Captures the database into a private file (0600) in the scratch directory and opens that as a dump of one entry. Every
- * commit acknowledged before the call is in it. Throws DATABASE_BACKUP_FAILED; `details.reason` is the specific code.
+ * Opens one consistent state of the database as a dump of one entry: where it lies, when nobody writes it; otherwise as a
+ * private file (0600) in the scratch directory. Every commit acknowledged before the call is in it. Throws
+ * DATABASE_BACKUP_FAILED; `details.reason` is the specific code.
  */
 export async function openSqliteDump(source: SqliteSource, run: DumpRun): Promise<Dump> {
   const { settings, context, binding } = source;
@@ -38,23 +40,11 @@ export async function openSqliteDump(source: SqliteSource, run: DumpRun): Promis
     if (unchanged !== undefined) return unchanged;
     directory = await mkdtemp(join(context.scratchDir, 'sqlite-'));
     child = new SqliteChild({ binding, scratchDir: directory, signal: run.signal });
-    let capturedAt = isoTime(context.clock);
-    child.onPinned = () => {
-      capturedAt = isoTime(context.clock);
-    };
-    const snapshot = join(directory, 'snapshot.db');
-    const { path, busyTimeoutMs } = settings;
-    const capture = await child.call('capture', { path, snapshot, busyTimeoutMs });
-    if (capture.method === 'empty') {
-      run.warn({
-        code: 'DATABASE_EMPTY',
-        message: 'The database file has no bytes. It is kept as a database without tables.',
-        path: layoutPath(context.baseDir, path),
-      });
-    }
-    const kept = await sourceFact(path, state, startedMs);
-    const facts = child.call('facts', { path: snapshot, integrity: settings.integrityCheck });
-    return await SnapshotDump.open({ source, directory, snapshot, child, capture, capturedAt, meta, kept, facts });
+    const opening = { source, run, directory, child };
+    const first = (run.attempt ?? 1) === 1;
+    const opened = (first ? await openInPlace(opening) : undefined) ?? (await openCopy(opening));
+    const kept = await sourceFact(settings.path, state, startedMs);
+    return new SqliteDump({ source, directory, child, meta, kept, ...opened });
   } catch (error) {
     child?.close();
     if (directory !== undefined) await rm(directory, { recursive: true, force: true });
@@ -62,62 +52,93 @@ export async function openSqliteDump(source: SqliteSource, run: DumpRun): Promis
   }
 }
 
-interface Snapshot {
+interface Opening {
   source: SqliteSource;
+  run: DumpRun;
   directory: string;
-  snapshot: string;
   child: SqliteChild;
+}
+
+interface Opened {
+  bytes: CapturedBytes;
   capture: CaptureResult;
   capturedAt: string;
-  meta: EntryMeta;
-  kept: { sourceState?: string };
   /** Computed by the child while the engine reads the pages. */
   facts: Promise<DatabaseFacts>;
 }
 
-/** Serves the pages of a private copy. Reading that one here is safe: nobody else knows it. */
-class SnapshotDump implements Dump {
-  private readonly snapshot: Snapshot;
-  private readonly file: FileHandle;
-  private readonly size: number;
-  private readonly pageSize: number | undefined;
+/** Undefined where somebody may write, or something is not plain. */
+async function openInPlace({ source, directory, child }: Opening): Promise<Opened | undefined> {
+  const { path, busyTimeoutMs, integrityCheck } = source.settings;
+  const exchange = join(directory, 'pages');
+  const { still } = await child.call('openStill', { path, exchange, busyTimeoutMs });
+  if (still === undefined) return undefined;
+  const capturedAt = isoTime(source.context.clock);
+  const { binding, journalMode } = still;
+  const bytes = await InPlace.open(child, exchange, still);
+  const facts = child.call('facts', { path: still.source, integrity: integrityCheck, inPlace: true });
+  const capture = { method: 'in-place' as const, journalMode, longestStallMs: 0, restarts: 0, binding };
+  return { bytes, capture, capturedAt, facts: facts.then(refuseDamage) };
+}
+
+/** What looks damaged may have been written meanwhile, and is captured with locks. */
+function refuseDamage(facts: DatabaseFacts): DatabaseFacts {
+  if (facts.corrupt) throw new SourceMoved('The database');
+  return facts;
+}
+
+async function openCopy({ source, run, directory, child }: Opening): Promise<Opened> {
+  const { settings, context } = source;
+  let capturedAt = isoTime(context.clock);
+  child.onPinned = () => {
+    capturedAt = isoTime(context.clock);
+  };
+  const snapshot = join(directory, 'snapshot.db');
+  const { path, busyTimeoutMs } = settings;
+  const capture = await child.call('capture', { path, snapshot, busyTimeoutMs });
+  if (capture.method === 'empty') {
+    run.warn({
+      code: 'DATABASE_EMPTY',
+      message: 'The database file has no bytes. It is kept as a database without tables.',
+      path: layoutPath(context.baseDir, path),
+    });
+  }
+  const facts = child.call('facts', { path: snapshot, integrity: settings.integrityCheck });
+  return { bytes: await PrivateCopy.open(snapshot), capture, capturedAt, facts };
+}
+
+interface Captured extends Opened {
+  source: SqliteSource;
+  directory: string;
+  child: SqliteChild;
+  meta: EntryMeta;
+  kept: { sourceState?: string };
+}
+
+/** Serves the pages of a captured database. */
+class SqliteDump implements Dump {
+  private readonly captured: Captured;
+  /** What the last read gave. */
+  private buffer = Buffer.alloc(0);
   private closed = false;
 
-  private constructor(snapshot: Snapshot, file: FileHandle, size: number, pageSize: number | undefined) {
-    this.snapshot = snapshot;
-    this.file = file;
-    this.size = size;
-    this.pageSize = pageSize;
-  }
-
-  static async open(snapshot: Snapshot): Promise<SnapshotDump> {
+  constructor(captured: Captured) {
+    this.captured = captured;
     // Whoever fails before it asks for the facts has no use for their failure.
-    snapshot.facts.catch(() => undefined);
-    const file = await open(snapshot.snapshot, 'r');
-    try {
-      const { size } = await file.stat();
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0);
-      const header = parseHeader(buffer.subarray(0, bytesRead));
-      // Only of a damaged source, which is kept as it is, need the size not be whole pages.
-      const pageSize = header !== undefined && size % header.pageSize === 0 ? header.pageSize : undefined;
-      return new SnapshotDump(snapshot, file, size, pageSize);
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    captured.facts.catch(() => undefined);
   }
 
   async *entries(): AsyncIterable<DumpEntry> {
-    const { source, meta } = this.snapshot;
+    const { source, meta, bytes } = this.captured;
     const path = layoutPath(source.context.baseDir, source.settings.path);
     yield* await parentEntries(source.context.baseDir, source.settings.path, source.context.clock);
-    yield { path, kind: 'file', meta, size: this.size, content: this.content() };
+    yield { path, kind: 'file', meta, size: bytes.size, content: this.content() };
   }
 
   async facts(): Promise<ComponentFacts> {
-    const { capture, capturedAt, facts, kept, source } = this.snapshot;
+    const { capture, capturedAt, kept, source } = this.captured;
     try {
-      const { corrupt, ...rest } = await facts;
+      const { corrupt, ...rest } = await this.provenFacts();
       const damaged = corrupt || capture.method === 'damaged-copy';
       return {
         capturedAt,
@@ -135,16 +156,25 @@ class SnapshotDump implements Dump {
     }
   }
 
+  /** When the source moved, what SQLite found in it means nothing. */
+  private async provenFacts(): Promise<DatabaseFacts> {
+    const { facts, bytes } = this.captured;
+    const [found] = await Promise.allSettled([facts]);
+    await bytes.assertOneState();
+    if (found.status === 'rejected') throw found.reason;
+    return found.value;
+  }
+
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
-    this.snapshot.child.close();
-    await this.file.close();
-    await rm(this.snapshot.directory, { recursive: true, force: true });
+    this.captured.child.close();
+    await this.captured.bytes.close();
+    await rm(this.captured.directory, { recursive: true, force: true });
   }
 
   private content(): EntryContent {
-    const { pageSize, size } = this;
+    const { size, pageSize } = this.captured.bytes;
     if (pageSize === undefined) return { kind: 'stream', open: () => this.pieces() };
     const pageCount = size / pageSize;
     return {
@@ -154,29 +184,23 @@ class SnapshotDump implements Dump {
       read: (first, count) => {
         assert(first >= 0 && count > 0 && first + count <= pageCount, 'pages inside the database are asked for');
         assert(count * pageSize <= MAX_READ, 'at most 4 MiB are asked for');
-        return this.readExactly(first * pageSize, count * pageSize);
+        return this.read(first * pageSize, count * pageSize);
       },
     };
   }
 
   private async *pieces(): AsyncIterable<Uint8Array> {
-    for (let offset = 0; offset < this.size; offset += STREAM_PIECE) {
-      yield await this.readExactly(offset, Math.min(STREAM_PIECE, this.size - offset));
+    const { size } = this.captured.bytes;
+    for (let offset = 0; offset < size; offset += STREAM_PIECE) {
+      yield await this.read(offset, Math.min(STREAM_PIECE, size - offset));
     }
   }
 
-  private async readExactly(offset: number, length: number): Promise<Uint8Array> {
-    const buffer = Buffer.allocUnsafeSlow(length);
-    for (let filled = 0; filled < length;) {
-      const { bytesRead } = await this.file.read(buffer, filled, length - filled, offset + filled);
-      if (bytesRead === 0) {
-        throw new BackupError('IO_ERROR', 'Database backup failed: the private copy ended before its end', {
-          hint: 'Check the disk that holds the temporary files, then run the backup again.',
-        });
-      }
-      filled += bytesRead;
-    }
-    return buffer;
+  private async read(offset: number, length: number): Promise<Uint8Array> {
+    if (this.buffer.length < length) this.buffer = Buffer.allocUnsafeSlow(length);
+    const into = this.buffer.subarray(0, length);
+    await this.captured.bytes.read(into, offset);
+    return into;
   }
 }
 
@@ -200,6 +224,7 @@ async function sourceMeta(path: string): Promise<EntryMeta> {
 }
 
 function databaseBackupFailed(error: unknown, path: string): BackupError {
+  if (error instanceof SourceMoved) return error;
   const reason = toBackupError(error);
   if (reason.code === 'CANCELLED' || reason.code === 'INTERRUPTED' || reason.code === 'DATABASE_BACKUP_FAILED') {
     return reason;

@@ -24,7 +24,7 @@ import { StoreDump } from './dump.ts';
 import { inspectFaissStore } from './facts.ts';
 import type { FileReader } from './reader.ts';
 import { sidecarNames } from './sidecar.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { StoreView } from './snapshot.ts';
 
 export interface VectorStoreConfig {
   /** Directory of the store, or its index file; absolute or relative to the directory of the configuration file. */
@@ -130,19 +130,20 @@ class VectorStoreComponent implements Component {
       directory: `${scratchDir}/vector-store-${newId(clock)}`,
       walk: { baseDir, roots, signal: run.signal },
       settle: (meta) => settled(meta, startedNs),
-      inspect: (snapshot) => this.inspect(snapshot, run.signal),
+      settings: JSON.stringify([this.driver, this.config]),
+      inspect: (store) => this.inspect(store, run.signal),
     });
   }
 
-  private async inspect(snapshot: Snapshot, signal: AbortSignal): Promise<Record<string, unknown>> {
+  private async inspect(store: StoreView, signal: AbortSignal): Promise<Record<string, unknown>> {
     const { embeddingModel } = this.config;
     const model = embeddingModel === undefined ? undefined : printable(embeddingModel);
-    if (snapshot.stats.files === 0) throw this.empty();
+    if (store.stats.files === 0) throw this.empty();
     if (this.driver === 'directory') return { engine: 'directory', embeddingModel: model ?? null };
-    const files = snapshot.entries.filter((entry) => entry.kind === 'file');
+    const files = store.entries.filter((entry) => entry.kind === 'file');
     const readers = new Map<string, FileReader>();
     for (const { path } of files) {
-      const reader = await snapshot.reader(path);
+      const reader = await store.reader(path);
       if (reader) readers.set(path, reader);
     }
     const sidecar = this.sidecar === undefined ? {} : { sidecar: layoutPath(this.context.baseDir, this.sidecar) };

@@ -1,15 +1,16 @@
 import { rm } from 'node:fs/promises';
-import type {
-  ComponentFacts,
-  Dump,
-  DumpEntry,
-  DumpRun,
-  EntryMeta,
-  PreviousEntry,
-  StreamContent,
+import {
+  SourceMoved,
+  type ComponentFacts,
+  type Dump,
+  type DumpEntry,
+  type DumpRun,
+  type EntryMeta,
+  type PreviousEntry,
+  type StreamContent,
 } from '@foodsave-backup/component';
-import { isoTime, throwIfCancelled } from '@foodsave-backup/kernel';
-import { takeSnapshot, type Snapshot, type SnapshotOptions } from './snapshot.ts';
+import { BackupError, isoTime, throwIfCancelled } from '@foodsave-backup/kernel';
+import { LiveStore, takeSnapshot, type SnapshotOptions, type StoreView } from './snapshot.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 
@@ -17,60 +18,116 @@ export interface StoreDumpOptions extends SnapshotOptions<Record<string, unknown
   run: DumpRun;
   /** Metadata as it may be stored: see `settled`. */
   settle: (meta: EntryMeta) => EntryMeta;
+  /** What of the configuration the facts depend on, so that those of an unchanged store can be kept. */
+  settings: string;
 }
 
-/** Emits a checked private copy of a vector store. */
+interface Taken {
+  store: StoreView;
+  capturedAt: string;
+  facts: () => Promise<Record<string, unknown>>;
+}
+
+/**
+ * Emits a vector store: at the first attempt the files where they lie, and `facts` says whether they stood still until then;
+ * afterwards a checked private copy.
+ */
 export class StoreDump implements Dump {
   private readonly options: StoreDumpOptions;
-  private taken: Promise<{ snapshot: Snapshot; facts: Record<string, unknown>; capturedAt: string }> | undefined;
+  private taken: Promise<Taken> | undefined;
+  /** Every file was found as the newest backup has it. */
+  private unchanged = true;
 
   constructor(options: StoreDumpOptions) {
     this.options = options;
   }
 
-  private take(): NonNullable<StoreDump['taken']> {
-    this.taken ??= takeSnapshot(this.options).then((taken) => ({ ...taken, capturedAt: isoTime(this.options.clock) }));
+  private take(): Promise<Taken> {
+    this.taken ??= (this.options.run.attempt ?? 1) === 1 ? this.live() : this.copy();
     return this.taken;
+  }
+
+  private async live(): Promise<Taken> {
+    const live = await LiveStore.open(this.options);
+    const capturedAt = isoTime(this.options.clock);
+    return { store: live, capturedAt, facts: () => this.liveFacts(live) };
+  }
+
+  private async copy(): Promise<Taken> {
+    const { snapshot, facts } = await takeSnapshot(this.options);
+    return { store: snapshot, capturedAt: isoTime(this.options.clock), facts: () => Promise.resolve(facts) };
+  }
+
+  private async liveFacts(live: LiveStore): Promise<Record<string, unknown>> {
+    const kept = this.keptFacts(live);
+    const facts = kept ?? (await this.inspected(live));
+    await live.assertStill();
+    return facts;
+  }
+
+  /** A file that a writer is in the middle of may not parse. */
+  private async inspected(live: LiveStore): Promise<Record<string, unknown>> {
+    try {
+      return await this.options.inspect(live);
+    } catch (error) {
+      if (error instanceof BackupError && error.code === 'SOURCE_CORRUPT')
+        throw new SourceMoved('The vector store', error);
+      throw error;
+    }
+  }
+
+  /** What the newest backup says of the same files, asked for with the same settings. */
+  private keptFacts({ stats }: LiveStore): Record<string, unknown> | undefined {
+    const { previousFacts } = this.options.run;
+    if (!this.unchanged || previousFacts === undefined || stats.files === 0) return undefined;
+    const { files, bytes, settings } = previousFacts;
+    const same = files === stats.files && bytes === stats.bytes && settings === this.options.settings;
+    return same ? previousFacts : undefined;
   }
 
   async *entries(): AsyncGenerator<DumpEntry, void, undefined> {
     const { run, settle } = this.options;
     throwIfCancelled(run.signal);
-    const { snapshot } = await this.take();
-    for (const warning of snapshot.warnings) run.warn(warning);
-    for (const entry of snapshot.entries) {
+    const { store } = await this.take();
+    for (const warning of store.warnings) run.warn(warning);
+    for (const entry of store.entries) {
       const ready = { ...entry, meta: settle(entry.meta) };
       if (entry.kind !== 'file') yield ready;
       else if (isUnchanged(entry, await run.previous(entry.path))) yield { ...ready, unchanged: true };
-      else yield { ...ready, content: this.content(snapshot, entry.path) };
+      else {
+        this.unchanged = false;
+        yield { ...ready, content: this.content(store, entry.path) };
+      }
     }
   }
 
-  private content(snapshot: Snapshot, path: string): StreamContent {
+  private content(store: StoreView, path: string): StreamContent {
     const { signal } = this.options.run;
     return {
       kind: 'stream',
       async *open() {
-        const reader = await snapshot.reader(path);
+        const reader = await store.reader(path);
         if (!reader) return;
+        const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, reader.size));
         for (let at = 0; at < reader.size; at += PIECE_BYTES) {
           throwIfCancelled(signal);
-          yield await reader.read(at, Math.min(PIECE_BYTES, reader.size - at));
+          yield await reader.read(at, Math.min(PIECE_BYTES, reader.size - at), buffer);
         }
       },
     };
   }
 
   async facts(): Promise<ComponentFacts> {
-    const { snapshot, facts, capturedAt } = await this.take();
-    const { files, bytes, special, skipped, unreadable, incomplete } = snapshot.stats;
+    const { store, facts, capturedAt } = await this.take();
+    const { files, bytes, special, skipped, unreadable, incomplete } = store.stats;
     const counts = { files, bytes, special, skipped, unreadable };
-    return { ...facts, capturedAt, ...counts, ...(incomplete ? { incomplete: true } : {}) };
+    const { settings } = this.options;
+    return { ...(await facts()), settings, capturedAt, ...counts, ...(incomplete ? { incomplete: true } : {}) };
   }
 
   async close(): Promise<void> {
     const taken = await this.taken?.catch(() => undefined);
-    await taken?.snapshot.close();
+    await taken?.store.close();
     await rm(this.options.directory, { recursive: true, force: true });
   }
 }

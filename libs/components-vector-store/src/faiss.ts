@@ -173,8 +173,8 @@ async function readCount(reader: BytesReader, at: number): Promise<number> {
   return Number(view(await exactly(reader, at, 8)).getBigUint64(0, true));
 }
 
-async function exactly(reader: BytesReader, at: number, length: number): Promise<Uint8Array> {
-  const bytes = at > reader.size ? new Uint8Array() : await reader.read(at, length);
+async function exactly(reader: BytesReader, at: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+  const bytes = at > reader.size ? new Uint8Array() : await reader.read(at, length, into);
   if (bytes.length < length) throw corrupt('it is cut off');
   return bytes;
 }
@@ -222,7 +222,7 @@ async function vectorAt(reader: BytesReader, flat: Flat, position: number): Prom
 
 /** A copy, because typed arrays of floats must be aligned. FAISS writes the machine's byte order: little-endian here. */
 function floatsOf(bytes: Uint8Array): Float32Array {
-  return new Float32Array(Uint8Array.from(bytes).buffer);
+  return new Float32Array(new Uint8Array(bytes).buffer);
 }
 
 /** Compares each query with every `stride`-th vector, reading in pieces of at most 4 MiB (one vector at least). */
@@ -232,32 +232,63 @@ async function scan(
   queries: readonly Query[],
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const size = flat.dimension * 4;
+  const { dimension, metric } = flat;
+  const size = dimension * 4;
   const stride = Math.ceil(flat.vectors / MAX_COMPARED);
   const perPiece = stride === 1 ? Math.max(1, Math.floor(PIECE_BYTES / size)) : 1;
+  // One for all pieces, and aligned, as typed arrays of floats must be.
+  const floats = new Float32Array(Math.min(perPiece, flat.vectors) * dimension);
+  const bytes = new Uint8Array(floats.buffer);
+  const vectors = QUERIES_TOGETHER.map((i) => (queries[i] ?? (queries[0] as Query)).vector) as Triple<Float32Array>;
+  const distances = new Float64Array(QUERIES);
   let compared = 0;
   for (let position = 0; position < flat.vectors; position += perPiece * stride) {
     throwIfCancelled(signal);
     const count = Math.min(perPiece, flat.vectors - position);
-    const floats = floatsOf(await exactly(reader, flat.data + position * size, count * size));
+    const piece = await exactly(reader, flat.data + position * size, count * size, bytes);
+    if (piece.buffer !== floats.buffer) bytes.set(piece);
     for (let index = 0; index < count; index++) {
-      for (const query of queries)
-        offer(query, position + index, distanceOf(query.vector, floats, index * flat.dimension, flat.metric));
+      measure(vectors, floats, index * dimension, metric, distances);
+      for (const [i, query] of queries.entries()) offer(query, position + index, distances[i] ?? Number.NaN);
     }
     compared += count;
   }
   return compared;
 }
 
-/** Smaller is nearer: the squared L2 distance, or the negated inner product. */
-function distanceOf(query: Float32Array, floats: Float32Array, start: number, metric: number): number {
-  let sum = 0;
-  for (let i = 0; i < query.length; i++) {
-    const a = query[i] ?? 0;
-    const b = floats[start + i] ?? 0;
-    sum += metric === 1 ? (a - b) * (a - b) : -a * b;
+type Triple<T> = [T, T, T];
+const QUERIES_TOGETHER = [0, 1, 2] as const;
+
+/** Smaller is nearer: the squared L2 distance, or the negated inner product. Three queries read the vector once. */
+function measure(
+  queries: Triple<Float32Array>,
+  floats: Float32Array,
+  start: number,
+  metric: number,
+  out: Float64Array,
+) {
+  const [p, q, r] = queries;
+  const length = p.length;
+  let [x, y, z] = [0, 0, 0];
+  if (metric === 1) {
+    for (let i = 0; i < length; i++) {
+      const b = floats[start + i] as number;
+      const [dx, dy, dz] = [(p[i] as number) - b, (q[i] as number) - b, (r[i] as number) - b];
+      x += dx * dx;
+      y += dy * dy;
+      z += dz * dz;
+    }
+  } else {
+    for (let i = 0; i < length; i++) {
+      const b = floats[start + i] as number;
+      x -= (p[i] as number) * b;
+      y -= (q[i] as number) * b;
+      z -= (r[i] as number) * b;
+    }
   }
-  return sum;
+  out[0] = x;
+  out[1] = y;
+  out[2] = z;
 }
 
 function offer(query: Query, position: number, distance: number): void {

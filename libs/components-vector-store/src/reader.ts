@@ -6,8 +6,11 @@ import { fsPath } from '@foodsave-backup/component';
 export interface BytesReader {
   /** Bytes. */
   readonly size: number;
-  /** Exactly `[offset, offset + length)`, fewer only at the end. At most 4 MiB a call. */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  /**
+   * Exactly `[offset, offset + length)`, fewer only at the end. At most 4 MiB a call. `into`: memory of at least `length` bytes
+   * that may be used for it; the result is then valid until the next call with the same.
+   */
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
 }
 
 export interface FileReader extends BytesReader {
@@ -22,7 +25,7 @@ export async function fileReader(path: string): Promise<FileReader> {
     if (!stats.isFile()) throw new Error('it is not a regular file');
     return {
       size: stats.size,
-      read: (offset, length) => readFully(handle, offset, length),
+      read: (offset, length, into) => readFully(handle, offset, length, into),
       close: () => handle.close(),
     };
   } catch (error) {
@@ -31,8 +34,13 @@ export async function fileReader(path: string): Promise<FileReader> {
   }
 }
 
-async function readFully(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(length);
+async function readFully(
+  handle: FileHandle,
+  offset: number,
+  length: number,
+  into: Uint8Array | undefined,
+): Promise<Uint8Array> {
+  const buffer = into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
   let filled = 0;
   while (filled < length) {
     const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled);

@@ -1,9 +1,12 @@
 import type { DumpEntry } from '@foodsave-backup/component';
 import { BackupError, printable } from '@foodsave-backup/kernel';
+import { JsonOutline, type Outline } from './json-outline.ts';
 import type { BytesReader } from './reader.ts';
 
-/** Larger sidecars are kept, but not looked into. */
-const MAX_SIDECAR = 64 * 1024 * 1024;
+/** Larger sidecars are kept, but not looked into: that would take minutes. Bytes. */
+const MAX_SIDECAR = 4 * 1024 * 1024 * 1024;
+
+const PIECE_BYTES = 1024 * 1024;
 
 export interface SidecarFacts {
   path: string;
@@ -73,11 +76,13 @@ export async function findSidecar(
 
 async function readSidecar(path: string, reader: BytesReader, required: boolean): Promise<Sidecar | null> {
   if (reader.size > MAX_SIDECAR) return { path, count: null };
-  let value: unknown;
+  let outline: Outline;
   try {
-    const pieces: Uint8Array[] = [];
-    for (let at = 0; at < reader.size; at += 1024 * 1024) pieces.push(await reader.read(at, 1024 * 1024));
-    value = JSON.parse(Buffer.concat(pieces).toString('utf8'));
+    const reading = new JsonOutline();
+    const piece = Buffer.allocUnsafeSlow(Math.min(reader.size, PIECE_BYTES));
+    for (let at = 0; at < reader.size; at += PIECE_BYTES)
+      reading.push(await reader.read(at, Math.min(PIECE_BYTES, reader.size - at), piece));
+    outline = reading.finish();
   } catch (error) {
     if (!required) return null;
     throw new BackupError('SOURCE_CORRUPT', `The sidecar "${printable(path)}" is not JSON`, {
@@ -85,33 +90,30 @@ async function readSidecar(path: string, reader: BytesReader, required: boolean)
       cause: error,
     });
   }
-  const model = embeddingModelOf(value);
-  return { path, count: countOf(value), ...(model === undefined ? {} : { embeddingModel: model }) };
+  const model = embeddingModelOf(outline);
+  return { path, count: countOf(outline), ...(model === undefined ? {} : { embeddingModel: model }) };
 }
 
 /** `count`, or the length of the first list that stands for the vectors, or of the value itself. */
-function countOf(value: unknown): number | null {
-  if (Array.isArray(value)) return value.length;
-  if (typeof value !== 'object' || value === null) return null;
-  const map = value as Readonly<Record<string, unknown>>;
+function countOf(outline: Outline): number | null {
+  if (outline.kind === 'array') return outline.length;
+  if (outline.kind !== 'object') return null;
   for (const key of ['count', 'ntotal', 'size', 'total']) {
-    const number = map[key];
-    if (typeof number === 'number' && Number.isSafeInteger(number) && number >= 0) return number;
+    const member = outline.members.get(key);
+    if (member?.kind === 'number' && Number.isSafeInteger(member.value) && member.value >= 0) return member.value;
   }
   for (const key of ['ids', 'documents', 'chunks', 'texts', 'metadatas', 'items', 'index_to_docstore_id']) {
-    const list = map[key];
-    if (Array.isArray(list)) return list.length;
-    if (typeof list === 'object' && list !== null) return Object.keys(list).length;
+    const member = outline.members.get(key);
+    if (member?.kind === 'array' || member?.kind === 'object') return member.length;
   }
   return null;
 }
 
-function embeddingModelOf(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const map = value as Readonly<Record<string, unknown>>;
+function embeddingModelOf(outline: Outline): string | undefined {
+  if (outline.kind !== 'object') return undefined;
   for (const key of ['embeddingModel', 'embedding_model', 'model', 'model_name', 'modelName']) {
-    const name = map[key];
-    if (typeof name === 'string' && name !== '') return printable(name);
+    const member = outline.members.get(key);
+    if (member?.kind === 'string' && member.value !== undefined && member.value !== '') return printable(member.value);
   }
   return undefined;
 }

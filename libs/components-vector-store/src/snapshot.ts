@@ -3,31 +3,87 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import {
   fsPath,
   livePath,
+  SourceMoved,
   TreeWalk,
   type ComponentWarning,
   type DumpEntry,
   type WalkOptions,
   type WalkStats,
 } from '@foodsave-backup/component';
-import { BackupError, printable, throwIfCancelled, type Clock } from '@foodsave-backup/kernel';
+import { BackupError, printable, systemErrorCode, throwIfCancelled, type Clock } from '@foodsave-backup/kernel';
 import { fileReader, type FileReader } from './reader.ts';
 
 const ATTEMPTS = 5;
 const PAUSE_MS = 200;
+const PIECE_BYTES = 1024 * 1024;
 /** Later than any time stamp: change times are then always kept, because here they tell two looks apart. */
 const NEVER_RACY = 1n << 62n;
 
-export interface SnapshotOptions<Facts> {
+export interface LookOptions {
   walk: Omit<WalkOptions, 'startedNs' | 'warn' | 'content' | 'attributes'>;
+}
+
+export interface SnapshotOptions<Facts> extends LookOptions {
   clock: Clock;
   /** New directory for the copies. */
   directory: string;
   /** What is done with the copies; a SOURCE_CORRUPT from it may be a writer at work, and is tried again. */
-  inspect(snapshot: Snapshot): Promise<Facts>;
+  inspect(store: StoreView): Promise<Facts>;
+}
+
+/** The files of a store, all of one moment. */
+export interface StoreView {
+  readonly entries: readonly DumpEntry[];
+  readonly stats: WalkStats;
+  readonly warnings: readonly ComponentWarning[];
+  /** The bytes of a file. Undefined when there is no such file. */
+  reader(path: string): Promise<FileReader | undefined>;
+  close(): Promise<void>;
+}
+
+/** The files where they lie. Whoever reads them asks `assertStill` at the end: until then they may be of several moments. */
+export class LiveStore implements StoreView {
+  readonly entries: readonly DumpEntry[];
+  readonly stats: WalkStats;
+  readonly warnings: readonly ComponentWarning[];
+  private readonly options: LookOptions;
+  private readonly key: string;
+  private readonly readers: FileReader[] = [];
+
+  private constructor(options: LookOptions, { entries, stats, warnings, key }: Look) {
+    this.options = options;
+    this.entries = entries;
+    this.stats = stats;
+    this.warnings = warnings;
+    this.key = key;
+  }
+
+  static async open(options: LookOptions): Promise<LiveStore> {
+    return new LiveStore(options, await look(options));
+  }
+
+  async reader(path: string): Promise<FileReader | undefined> {
+    if (!this.entries.some((entry) => entry.kind === 'file' && entry.path === path)) return undefined;
+    const from = livePath(this.options.walk.baseDir, path);
+    const reader = await fileReader(from).catch((error: unknown) => {
+      throw moved(error) ?? unreadable(from, error);
+    });
+    this.readers.push(reader);
+    return reader;
+  }
+
+  /** Throws SourceMoved when anything is not as it was when the store was opened. */
+  async assertStill(): Promise<void> {
+    if ((await look(this.options)).key !== this.key) throw new SourceMoved('The vector store');
+  }
+
+  async close(): Promise<void> {
+    for (const reader of this.readers.splice(0)) await reader.close();
+  }
 }
 
 /** A private copy of a few files that did not change from before the first to after the last one was read. */
-export class Snapshot {
+export class Snapshot implements StoreView {
   readonly entries: readonly DumpEntry[];
   readonly stats: WalkStats;
   readonly warnings: readonly ComponentWarning[];
@@ -109,7 +165,7 @@ interface Look {
   key: string;
 }
 
-async function look<Facts>(options: SnapshotOptions<Facts>): Promise<Look> {
+async function look(options: LookOptions): Promise<Look> {
   const warnings: ComponentWarning[] = [];
   const walk = new TreeWalk({
     ...options.walk,
@@ -132,19 +188,16 @@ async function copyFile(from: string, to: string, signal: AbortSignal): Promise<
   try {
     source = await fileReader(from);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ELOOP' || code === undefined) return false;
-    throw new BackupError('SOURCE_UNREADABLE', `Cannot read "${printable(from)}" (${code})`, {
-      hint: 'Check the permissions of the vector store.',
-      cause: error,
-    });
+    if (moved(error) !== undefined) return false;
+    throw unreadable(from, error);
   }
   try {
     const target = await open(fsPath(to), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
     try {
-      for (let at = 0; at < source.size; at += 1024 * 1024) {
+      const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, source.size));
+      for (let at = 0; at < source.size; at += PIECE_BYTES) {
         throwIfCancelled(signal);
-        const piece = await source.read(at, Math.min(1024 * 1024, source.size - at));
+        const piece = await source.read(at, Math.min(PIECE_BYTES, source.size - at), buffer);
         if (piece.length === 0) return false;
         await target.writeFile(piece);
       }
@@ -155,4 +208,19 @@ async function copyFile(from: string, to: string, signal: AbortSignal): Promise<
   } finally {
     await source.close();
   }
+}
+
+/** When a file is gone or no longer a file: somebody writes. */
+function moved(error: unknown): SourceMoved | undefined {
+  const code = systemErrorCode(error);
+  return code === 'ENOENT' || code === 'ELOOP' || code === undefined
+    ? new SourceMoved('The vector store', error)
+    : undefined;
+}
+
+function unreadable(from: string, error: unknown): BackupError {
+  return new BackupError('SOURCE_UNREADABLE', `Cannot read "${printable(from)}" (${systemErrorCode(error)})`, {
+    hint: 'Check the permissions of the vector store.',
+    cause: error,
+  });
 }

@@ -3,10 +3,12 @@ import type { ContentDigest } from '@foodsave-backup/kernel';
 import type { ComponentFacts, Dump, DumpEntry, EntryMeta, PreviousEntry, Xattr } from '@foodsave-backup/component';
 import type { FileEntry, ManifestComponent, TreeEntry, TreeMeta, TreeXattr } from '@foodsave-backup/repository';
 import type { BackupSession, ComponentWriter } from '@foodsave-backup/repository';
-import { decodeName, encodeName } from '@foodsave-backup/component';
+import { decodeName, encodeName, SourceMoved } from '@foodsave-backup/component';
 import { pathToNames } from './names-path.ts';
 import { openComponent } from './opened.ts';
 import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
+
+type ProgressMark = Pick<CaptureProgress, 'doneBytes' | 'doneFiles'>;
 
 /** Cumulative figures over all components of a backup. */
 export class CaptureProgress {
@@ -22,9 +24,16 @@ export class CaptureProgress {
     this.#context = context;
   }
 
-  enter(component: string): void {
+  /** What is done so far, to come back to when all of the component has to be read once more. */
+  enter(component: string): ProgressMark {
     this.#component = component;
     this.#current = '';
+    this.#tell();
+    return { doneBytes: this.doneBytes, doneFiles: this.doneFiles };
+  }
+
+  backTo(mark: ProgressMark): void {
+    Object.assign(this, mark);
     this.#tell();
   }
 
@@ -78,6 +87,8 @@ export interface CaptureJob {
 /** A source that stands still for the capture, or why it does not. */
 interface OpenedSource {
   spec: ComponentSpec;
+  /** See `DumpRun`. */
+  attempt: number;
   writer: ComponentWriter;
   dump?: Dump;
   error?: unknown;
@@ -103,11 +114,13 @@ export async function captureComponents(
       while (opening.size < OPEN_MAX) {
         const spec = waiting.shift();
         if (spec === undefined) break;
-        opening.set(spec, openSource(job, spec, before(spec.instance)));
+        opening.set(spec, openSource(job, spec, before(spec.instance), 1));
       }
       const opened = await Promise.race(opening.values());
-      captured.set(opened.spec, await storeSource(job, opened));
       opening.delete(opened.spec);
+      const stored = await storeSource(job, opened);
+      if (stored === 'again') opening.set(opened.spec, openSource(job, opened.spec, before(opened.spec.instance), 2));
+      else captured.set(opened.spec, stored);
       throwIfCancelled(job.context.signal);
     }
   } finally {
@@ -121,6 +134,7 @@ async function openSource(
   job: CaptureJob,
   spec: ComponentSpec,
   before: ManifestComponent | undefined,
+  attempt: number,
 ): Promise<OpenedSource> {
   const { deps, context, session } = job;
   const root = before?.root === undefined ? undefined : Buffer.from(before.root, 'hex');
@@ -129,6 +143,7 @@ async function openSource(
     const component = openComponent(deps, spec, job.scratchDir, session.repository.keys.encrypted, job.skipMissing);
     const dump = await component.openDump({
       signal: context.signal,
+      attempt,
       warn: (warning) => {
         context.emit({ type: 'warning', component: spec.instance, ...warning });
       },
@@ -137,16 +152,18 @@ async function openSource(
         ? {}
         : { previousFacts: { ...before.facts, capturedAt: before.capturedAt } }),
     });
-    return { spec, writer, dump };
+    return { spec, attempt, writer, dump };
   } catch (error) {
-    return { spec, writer, error };
+    return { spec, attempt, writer, error };
   }
 }
 
-async function storeSource(job: CaptureJob, { spec, writer, dump, error }: OpenedSource): Promise<CapturedComponent> {
+/** `again`: the source moved while it was read where it lies, and is to be opened once more. */
+async function storeSource(job: CaptureJob, opened: OpenedSource): Promise<CapturedComponent | 'again'> {
+  const { spec, attempt, writer, dump, error } = opened;
   const { context } = job;
-  context.emit({ type: 'component.started', component: spec.instance });
-  job.progress.enter(spec.instance);
+  if (attempt === 1) context.emit({ type: 'component.started', component: spec.instance });
+  const mark = job.progress.enter(spec.instance);
   const base = { type: spec.type, driver: spec.driver };
   try {
     if (dump === undefined) throw error;
@@ -167,6 +184,10 @@ async function storeSource(job: CaptureJob, { spec, writer, dump, error }: Opene
     if (isRepositoryFault(known)) throw known;
     // What waits in the writer is stored or dropped with the session; nothing refers to it.
     await writer.finish().catch(() => undefined);
+    if (cause instanceof SourceMoved && attempt === 1) {
+      job.progress.backTo(mark);
+      return 'again';
+    }
     const missing = known.code === 'SOURCE_MISSING' || known.details?.['reason'] === 'SOURCE_MISSING';
     const failure = serializeError(known);
     context.emit({ type: 'component.finished', component: spec.instance, status: 'failed', error: failure });

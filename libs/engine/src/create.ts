@@ -10,7 +10,7 @@ import type { Manifest, ManifestComponent } from '@foodsave-backup/repository';
 import { folderOfType } from '@foodsave-backup/repository';
 import { BackupSession, type Lease, type Repository } from '@foodsave-backup/repository';
 import { captureComponents, CaptureProgress, type CapturedComponent } from './capture.ts';
-import { openComponent, openOrMake, selectComponents, withLease } from './opened.ts';
+import { codecOptions, openComponent, openOrMake, selectComponents, withLease } from './opened.ts';
 import { lostAgain, secure, type Published } from './create-secure.ts';
 import { settleFirst, sweepLeftovers } from './recover.ts';
 import { withScratch } from './scratch.ts';
@@ -123,7 +123,7 @@ async function capture(job: CaptureAll): Promise<Manifest> {
   const started = deps.clock.monotonic();
   const listing = await repository.manifests.list(context.signal);
   warnAboutClock(listing.manifests[0], startedAt, context);
-  const session = await BackupSession.start(repository, deps.config.compressionLevel, context.signal);
+  const session = await BackupSession.start(repository, codecOptions(deps), context.signal);
   const manifests = await stillThere(repository, listing.manifests);
   for (const key of session.missing) {
     const message = `${key} is missing or damaged; what it held is stored again`;

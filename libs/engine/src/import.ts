@@ -17,7 +17,7 @@ import {
 } from '@foodsave-backup/repository';
 import { decodeMeta } from './archive-meta.ts';
 import { ArchiveStore } from './archive-store.ts';
-import { openRepository, withLease } from './opened.ts';
+import { codecOptions, openRepository, withLease } from './opened.ts';
 import { settleFirst, sweepLeftovers } from './recover.ts';
 import { withScratch } from './scratch.ts';
 import { lostAgain, secure } from './create-secure.ts';
@@ -185,7 +185,7 @@ async function assertRoom({ deps, archive }: ImportJob, repository: Repository):
 
 async function storeAll(job: StoreJob, scratch: string): Promise<Manifest> {
   const { deps, context, archive, repository, result } = job;
-  const session = await BackupSession.start(repository, deps.config.compressionLevel, context.signal);
+  const session = await BackupSession.start(repository, codecOptions(deps), context.signal);
   for (const key of session.missing) {
     const message = `${key} is missing or damaged; what it held is stored again`;
     context.emit({ type: 'warning', code: 'PACK_MISSING', message });

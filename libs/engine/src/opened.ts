@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { BackupError, toBackupError } from '@foodsave-backup/kernel';
 import type { Component, ComponentContext } from '@foodsave-backup/component';
-import { FOLDERS, NO_LEASE, Repository, type Lease, type LeaseRequest } from '@foodsave-backup/repository';
+import { FOLDERS, NO_LEASE, Repository, type CodecOptions, type Lease, type LeaseRequest } from '@foodsave-backup/repository';
 import type { ComponentSpec, EngineDeps } from './types.ts';
 
 /** Opens the repository that exists. Throws REPOSITORY_NOT_FOUND, WRONG_KEY, … */
@@ -75,6 +75,11 @@ function notEmpty(
   return new BackupError(code, `${deps.storage.location} ${what}`, {
     hint: 'Choose an empty directory, or check the path. Nothing was written there.',
   });
+}
+
+/** How new blobs are hashed and compressed. */
+export function codecOptions({ config }: EngineDeps): CodecOptions {
+  return { level: config.compressionLevel, threads: 2 };
 }
 
 /** Opens the repository, or makes one where there is nothing yet. */

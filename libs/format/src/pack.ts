@@ -5,7 +5,7 @@ import { HEADER_BYTES, makeHeader, OBJECT_KIND, readHeader, type Folder } from '
 import type { RepositoryKeys } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import { checkPunched, decodePunched, encodePunched } from './punched.ts';
-import { decompress, decrypt, encrypt, openPart, sealPart, sha256 } from './seal.ts';
+import { decompress, decrypt, openPart, portableSealing, sealPart, sha256, TAG_BYTES, type Sealing } from './seal.ts';
 
 export const FOOTER_BYTES = 16;
 const FOOTER_MAGIC = Buffer.from('FSBPKEND', 'latin1');
@@ -51,7 +51,9 @@ export interface Memory {
 
 const FRESH: Memory = { take: (length) => Buffer.allocUnsafeSlow(length), give: () => undefined };
 const FIRST_BYTES = 256 * 1024;
-const GROWTH_MAX = 4 * 1024 * 1024;
+/** What comes after that: room for a whole pack. Memory that nobody has written to costs nothing. */
+const USUAL_BYTES = 20 * 1024 * 1024;
+const GROWTH = 4 * 1024 * 1024;
 
 /** Assembles one pack in memory. `salt`: 32 random bytes. */
 export class PackBuilder {
@@ -60,18 +62,25 @@ export class PackBuilder {
   readonly #header;
   readonly #key: Buffer | undefined;
   readonly #memory: Memory;
+  readonly #sealing: Sealing;
   #bytes: Buffer;
   readonly #blobs: BlobEntry[] = [];
   #size = 0;
   #frames = 0;
 
   /** `memory`: gets the bytes of `finish` back from whoever finished. */
-  constructor(keys: RepositoryKeys, folder: Folder, salt: Uint8Array, memory: Memory = FRESH) {
+  constructor(
+    keys: RepositoryKeys,
+    folder: Folder,
+    salt: Uint8Array,
+    { memory = FRESH, sealing = portableSealing }: { memory?: Memory; sealing?: Sealing } = {},
+  ) {
     this.folder = folder;
     this.#keys = keys;
     this.#header = makeHeader(keys, OBJECT_KIND.pack, folder, salt);
     this.#key = keys.encrypted ? keys.objectKey(OBJECT_KIND.pack, this.#header.salt) : undefined;
     this.#memory = memory;
+    this.#sealing = sealing;
     this.#bytes = memory.take(FIRST_BYTES);
     this.#append(this.#header.bytes);
   }
@@ -88,17 +97,9 @@ export class PackBuilder {
   add(kind: BlobEntry['kind'], id: Buffer, frames: readonly CompressedFrame[]): BlobEntry {
     const entry: BlobEntry = { kind, id, offset: this.#size, firstFrame: this.#frames, frames: [] };
     frames.forEach((frame, i) => {
-      const parts =
-        this.#key === undefined || frame.data.length === 0
-          ? [frame.data]
-          : encrypt(
-              this.#key,
-              frameNonce(this.#frames),
-              frameContext(id, kind, i, frame.length, frame.codec),
-              frame.data,
-            );
       const before = this.#size;
-      for (const part of parts) this.#append(part);
+      if (this.#key === undefined || frame.data.length === 0) this.#append(frame.data);
+      else this.#seal(this.#key, frameContext(id, kind, i, frame.length, frame.codec), frame.data);
       const stored = this.#size - before;
       this.#frames++;
       const { length, codec, hash, punched } = frame;
@@ -110,7 +111,8 @@ export class PackBuilder {
     return entry;
   }
 
-  finish(): { bytes: Buffer; hash: Buffer; blobs: BlobEntry[] } {
+  /** The whole pack; its name is the SHA-256 of `bytes`. */
+  finish(): { bytes: Buffer; blobs: BlobEntry[] } {
     const directory = encodeDirectory(this.#blobs);
     const sealed = sealPart(
       this.#keys,
@@ -125,20 +127,27 @@ export class PackBuilder {
     FOOTER_MAGIC.copy(footer, 8);
     this.#append(sealed);
     this.#append(footer);
-    const bytes = this.#bytes.subarray(0, this.#size);
-    return { bytes, hash: sha256(bytes), blobs: this.#blobs };
+    return { bytes: this.#bytes.subarray(0, this.#size), blobs: this.#blobs };
   }
 
   #append(part: Uint8Array): void {
-    if (this.#size + part.length > this.#bytes.length) {
-      const needed = this.#size + part.length;
-      const grown = this.#memory.take(Math.max(needed, Math.min(2 * this.#bytes.length, needed + GROWTH_MAX)));
-      this.#bytes.copy(grown, 0, 0, this.#size);
-      this.#memory.give(this.#bytes);
-      this.#bytes = grown;
-    }
+    this.#reserve(part.length);
     this.#bytes.set(part, this.#size);
     this.#size += part.length;
+  }
+
+  #seal(key: Buffer, context: Buffer, data: Uint8Array): void {
+    this.#reserve(data.length + TAG_BYTES);
+    this.#size += this.#sealing(key, frameNonce(this.#frames), context, data, this.#bytes.subarray(this.#size));
+  }
+
+  #reserve(length: number): void {
+    const needed = this.#size + length;
+    if (needed <= this.#bytes.length) return;
+    const grown = this.#memory.take(needed <= USUAL_BYTES ? USUAL_BYTES : needed + GROWTH);
+    this.#bytes.copy(grown, 0, 0, this.#size);
+    this.#memory.give(this.#bytes);
+    this.#bytes = grown;
   }
 }
 

@@ -17,8 +17,27 @@ export function sha256(bytes: Uint8Array): Buffer {
   return hash('sha256', bytes, 'buffer');
 }
 
+/**
+ * Writes the AES-256-GCM ciphertext of `plain`, and behind it the 16-byte tag, to the start of `into`; gives back their bytes
+ * together.
+ */
+export type Sealing = (
+  key: Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  plain: Uint8Array,
+  into: Uint8Array,
+) => number;
+
+export const portableSealing: Sealing = (key, nonce, aad, plain, into) => {
+  const [body, tag] = encrypt(key, nonce, aad, plain);
+  into.set(body);
+  into.set(tag, body.length);
+  return body.length + tag.length;
+};
+
 /** AES-256-GCM: ciphertext and the 16-byte tag, which are stored one behind the other. */
-export function encrypt(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plain: Uint8Array): [Buffer, Buffer] {
+function encrypt(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plain: Uint8Array): [Buffer, Buffer] {
   const cipher = createCipheriv('aes-256-gcm', key, nonce);
   cipher.setAAD(aad);
   const body = cipher.update(plain);

@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdCompressSync } from 'node:zlib';
 import { toBackupError } from '@foodsave-backup/kernel';
 import {
   blobId,
@@ -16,24 +14,21 @@ import {
 import type { StorageBackend } from '@foodsave-backup/storage';
 import type { BlobIndex } from './blob-index.ts';
 import { BufferPool } from './buffer-pool.ts';
+import type { Codecs } from './codec.ts';
 import { packObjectKey } from './layout.ts';
-
-const compressAsync = promisify(zstdCompress);
 
 /** Bytes of a pack after which it is closed. */
 export const PACK_TARGET = 16 * 1024 * 1024;
 /** Uncompressed bytes that may wait for compression at once: with `PACKS_WAITING_MAX` the bound on memory. */
-const IN_FLIGHT_MAX = 16 * 1024 * 1024;
+const IN_FLIGHT_MAX = 12 * 1024 * 1024;
 /** Full packs that may wait for the disk, each of up to 20 MiB. */
 const PACKS_WAITING_MAX = 2;
 /** A frame is kept raw unless compression saves at least one part in this many. */
 const WORTH_IT = 50;
 const SAMPLE_BYTES = 4096;
 
-/** ZSTD_COMPRESSBOUND of zstd.h: the most bytes that `length` bytes become. */
-function compressBound(length: number): number {
-  return length + (length >> 8) + 1024;
-}
+/** Frames below this are hashed and compressed at once: the way to another thread and back takes as long. Bytes. */
+const SMALL_FRAME = 32 * 1024;
 
 /** Counts what one component added. */
 export interface Tally {
@@ -53,13 +48,10 @@ export interface SavedBlob {
   isNew: boolean;
 }
 
-/** Incompressible data (photos, archives) is found out by three samples, so that zstd does not read all of it for nothing. */
-function looksIncompressible(frame: Uint8Array): boolean {
-  if (frame.length < 8 * SAMPLE_BYTES) return false;
-  const step = Math.floor((frame.length - SAMPLE_BYTES) / 2);
-  const sample = Buffer.concat([0, step, 2 * step].map((at) => frame.subarray(at, at + SAMPLE_BYTES)));
-  const packed = zstdCompressSync(sample, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
-  return packed.length > sample.length * 0.97;
+interface HashedFrame {
+  data: Uint8Array;
+  length: number;
+  hash: Buffer;
 }
 
 /**
@@ -70,7 +62,8 @@ export class BlobWriter {
   readonly #keys: RepositoryKeys;
   readonly #storage: StorageBackend;
   readonly #index: BlobIndex;
-  readonly #level: number;
+  readonly #codecs: Codecs;
+  readonly #scratch = Buffer.allocUnsafeSlow(3 * SAMPLE_BYTES + SMALL_FRAME);
   /** For the frames of blobs. */
   readonly buffers = new BufferPool();
   readonly #open = new Map<Folder, PackBuilder>();
@@ -82,11 +75,11 @@ export class BlobWriter {
   #failure: unknown;
   #puts: Promise<void> = Promise.resolve();
 
-  constructor(storage: StorageBackend, keys: RepositoryKeys, index: BlobIndex, compressionLevel: number) {
+  constructor(storage: StorageBackend, keys: RepositoryKeys, index: BlobIndex, codecs: Codecs) {
     this.#storage = storage;
     this.#keys = keys;
     this.#index = index;
-    this.#level = compressionLevel;
+    this.#codecs = codecs;
   }
 
   /** Packs that are durable so far. */
@@ -116,7 +109,7 @@ export class BlobWriter {
     { id, done }: SaveOptions = {},
   ): Promise<SavedBlob> {
     this.#rethrow();
-    const hashed = frames.map((data) => ({ data, length: data.length, hash: sha256(data) }));
+    const hashed = await Promise.all(frames.map((data) => this.#hash(data)));
     const blob = id ?? blobId(this.#keys, kind, hashed);
     if (this.has(blob)) {
       done?.();
@@ -145,31 +138,55 @@ export class BlobWriter {
     folder: Folder,
     kind: BlobKind,
     id: Buffer,
-    frames: { data: Uint8Array; length: number; hash: Buffer }[],
+    frames: readonly HashedFrame[],
     { tally, done }: { tally: Tally; done: (() => void) | undefined },
   ): Promise<void> {
-    const compressed: CompressedFrame[] = await Promise.all(
-      frames.map(async ({ data, length, hash }) => {
-        if (looksIncompressible(data)) return { length, hash, codec: CODEC.raw, data };
-        const packed = await compressAsync(data, {
-          // By default zlib goes to the thread pool and back for each 16 KiB. What is not filled stays allocated for a while.
-          chunkSize: Math.max(64 * 1024, compressBound(length) >> 2),
-          params: { [constants.ZSTD_c_compressionLevel]: this.#level },
-        });
-        return packed.length + length / WORTH_IT < length
-          ? { length, hash, codec: CODEC.zstd, data: packed }
-          : { length, hash, codec: CODEC.raw, data };
-      }),
-    );
+    const loans: Buffer[] = [];
+    const compressed = await Promise.all(frames.map((frame) => this.#compress(frame, loans)));
     let builder = this.#open.get(folder);
     if (builder === undefined) {
-      builder = new PackBuilder(this.#keys, folder, randomBytes(32), this.buffers);
+      const { sealing } = this.#codecs;
+      const parts = { memory: this.buffers, ...(sealing === undefined ? {} : { sealing }) };
+      builder = new PackBuilder(this.#keys, folder, randomBytes(32), parts);
       this.#open.set(folder, builder);
     }
     const entry = builder.add(kind, id, compressed);
     for (const frame of entry.frames) tally.storedBytes += frame.stored;
+    for (const loan of loans) this.buffers.give(loan);
     done?.();
     if (builder.size >= PACK_TARGET) await this.#close(folder, builder);
+  }
+
+  async #hash(data: Uint8Array): Promise<HashedFrame> {
+    const hash = data.length < SMALL_FRAME ? sha256(data) : await this.#codecs.frames.sha256(data);
+    return { data, length: data.length, hash };
+  }
+
+  /** `loans`: gets the buffer that the result lies in. */
+  async #compress({ data, length, hash }: HashedFrame, loans: Buffer[]): Promise<CompressedFrame> {
+    const raw = { length, hash, codec: CODEC.raw, data };
+    // What would not be worth it does not fit.
+    const most = length - Math.max(1, Math.ceil(length / WORTH_IT));
+    if (length < SMALL_FRAME) {
+      const size = this.#codecs.frames.compressNow(data, this.#scratch.subarray(0, most));
+      if (size === undefined) return raw;
+      return { length, hash, codec: CODEC.zstd, data: Buffer.from(this.#scratch.subarray(0, size)) };
+    }
+    if (this.#looksIncompressible(data)) return raw;
+    const into = this.buffers.take(most);
+    loans.push(into);
+    const size = await this.#codecs.frames.compress(data, into);
+    return size === undefined ? raw : { length, hash, codec: CODEC.zstd, data: into.subarray(0, size) };
+  }
+
+  /** Incompressible data (photos, archives) is found out by three samples, so that zstd does not read all of it for nothing. */
+  #looksIncompressible(frame: Uint8Array): boolean {
+    const step = Math.floor((frame.length - SAMPLE_BYTES) / 2);
+    const sample = this.#scratch.subarray(0, 3 * SAMPLE_BYTES);
+    for (const i of [0, 1, 2]) sample.set(frame.subarray(i * step, i * step + SAMPLE_BYTES), i * SAMPLE_BYTES);
+    const room = this.#scratch.subarray(sample.length, 2 * sample.length);
+    const size = this.#codecs.frames.compressNow(sample, room, 1);
+    return size === undefined || size > sample.length * 0.97;
   }
 
   async #close(folder: Folder, builder: PackBuilder): Promise<void> {
@@ -177,12 +194,14 @@ export class BlobWriter {
     const pack = builder.finish();
     const size = pack.bytes.length;
     this.#packsWaiting++;
+    const named = this.#codecs.frames.sha256(pack.bytes);
     const put = this.#puts
       .then(async () => {
-        await this.#storage.put(packObjectKey(folder, pack.hash), pack.bytes);
+        const hash = await named;
+        await this.#storage.put(packObjectKey(folder, hash), pack.bytes);
         // Only then: a put that was given up may still be reading.
         this.buffers.give(pack.bytes);
-        this.#written.push({ hash: pack.hash, folder, size, blobs: pack.blobs });
+        this.#written.push({ hash, folder, size, blobs: pack.blobs });
       })
       .finally(() => {
         this.#packsWaiting--;

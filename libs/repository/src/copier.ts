@@ -89,7 +89,8 @@ export class BlobCopier {
 
   async #close(folder: Folder, builder: PackBuilder): Promise<void> {
     this.#open.delete(folder);
-    const { bytes, hash, blobs } = builder.finish();
+    const { bytes, blobs } = builder.finish();
+    const hash = sha256(bytes);
     if (!this.#dryRun) {
       const key = packObjectKey(folder, hash);
       await this.#repository.storage.put(key, bytes);

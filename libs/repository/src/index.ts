@@ -13,6 +13,7 @@ export {
 } from './notes.ts';
 export { KeyStore, type StoredKey } from './key-store.ts';
 export { BackupSession, ComponentWriter, type ComponentTotals } from './session.ts';
+export type { CodecOptions } from './codec.ts';
 export { loadPresent } from './present.ts';
 export { secureBackup, type Secured } from './secure.ts';
 export { BlobReader } from './blob-reader.ts';

@@ -78,6 +78,7 @@ export class PagedWriter {
   #pageSize = 0;
   #open: OpenBlob | undefined;
   #changed = 0;
+  #flushing: Promise<void> = Promise.resolve();
 
   constructor(
     keys: RepositoryKeys,
@@ -118,6 +119,7 @@ export class PagedWriter {
       leaves.push({ ...leaf, pages });
     }
     await this.#flush();
+    await this.#flushing;
     const place = await this.#place(leaves);
     return { size, sha256: digest.digest(), ...place, changedPages: this.#changed };
   }
@@ -202,10 +204,18 @@ export class PagedWriter {
     return open.pages === capacity;
   }
 
+  /** Lets the pages that wait be stored while the next ones are read, and waits for those before them. */
   async #flush(): Promise<void> {
     const open = this.#open;
     if (open === undefined) return;
     this.#open = undefined;
+    await this.#flushing;
+    this.#flushing = this.#store(open);
+    // Seen by whoever flushes next, or at the end.
+    this.#flushing.catch(() => undefined);
+  }
+
+  async #store(open: OpenBlob): Promise<void> {
     const bytes = open.bytes.subarray(0, open.pages * this.#pageSize);
     const frames: Buffer[] = [];
     const frameBytes = Math.max(FRAME_BYTES, this.#pageSize);

@@ -16,6 +16,7 @@ import type { BlobIndex } from './blob-index.ts';
 import type { BlobReader } from './blob-reader.ts';
 import { BlobWriter, type Tally } from './blob-writer.ts';
 import { extentLeaves } from './extent-reader.ts';
+import { loadCodecs, type CodecOptions, type Codecs } from './codec.ts';
 import type { IndexLoad } from './index-store.ts';
 import { packObjectKey } from './layout.ts';
 import { knownDamage } from './known-damage.ts';
@@ -46,7 +47,7 @@ export class BackupSession {
   private constructor(
     repository: Repository,
     load: IndexLoad,
-    found: { missing: readonly string[]; lossy: boolean; compressionLevel: number },
+    found: { missing: readonly string[]; lossy: boolean; codecs: Codecs },
   ) {
     this.repository = repository;
     this.#index = load.index;
@@ -56,10 +57,10 @@ export class BackupSession {
     this.missing = found.missing;
     this.#lossy = found.lossy;
     this.#unindexed = load.unindexed;
-    this.blobs = new BlobWriter(repository.storage, repository.keys, load.index, found.compressionLevel);
+    this.blobs = new BlobWriter(repository.storage, repository.keys, load.index, found.codecs);
   }
 
-  static async start(repository: Repository, compressionLevel: number, signal?: AbortSignal): Promise<BackupSession> {
+  static async start(repository: Repository, options: CodecOptions, signal?: AbortSignal): Promise<BackupSession> {
     // Before the index, so that a pack which is written off meanwhile is either known here or found before the confirmation.
     const condemned = await readCondemnedToRely(repository);
     const { load, missing } = await loadPresent(repository, signal, await knownDamage(repository.notes));
@@ -67,7 +68,7 @@ export class BackupSession {
     const kept = ({ folder, hash }: IndexedPack): boolean => !condemned.packs.has(packObjectKey(folder, hash));
     load.unindexed = load.unindexed.filter(kept);
     const lossy = missing.length > 0 || condemned.packs.size > 0;
-    return new BackupSession(repository, load, { missing, lossy, compressionLevel });
+    return new BackupSession(repository, load, { missing, lossy, codecs: await loadCodecs(options) });
   }
 
   /** Keys of all packs that the backup can need. */

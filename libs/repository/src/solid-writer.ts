@@ -22,7 +22,8 @@ export class SolidWriter {
   readonly #folder: Folder;
   readonly #tally: Tally;
   readonly #known = new Map<string, Promise<ExtentList>>();
-  #parts: Uint8Array[] = [];
+  /** What the next blob is collected in; undefined while there is nothing. */
+  #content: Buffer | undefined;
   #waiting: Waiting[] = [];
   #bytes = 0;
   /** The blobs that are full and not accepted yet. */
@@ -34,20 +35,21 @@ export class SolidWriter {
     this.#tally = tally;
   }
 
-  /** `content`: 1 to SMALL_FILE_BYTES bytes, not to be touched afterwards. Resolves when its blob is full or flushed. */
+  /** `content`: 1 to SMALL_FILE_BYTES bytes, which are copied. Resolves when its blob is full or flushed. */
   add(content: Uint8Array, sha256: Buffer): Promise<ExtentList> {
     const key = sha256.toString('latin1');
     const known = this.#known.get(key);
     if (known !== undefined) return known;
+    if (this.#bytes + content.length > SOLID_BYTES || this.#waiting.length >= SOLID_FILES) void this.flush();
     const place = new Promise<ExtentList>((resolve, reject) => {
       this.#waiting.push({ offset: this.#bytes, length: content.length, resolve, reject });
     });
     // Whoever asked sees the failure; this branch only keeps it from being unhandled when nobody has asked yet.
     place.catch(() => undefined);
-    this.#parts.push(content);
+    this.#content ??= this.#blobs.buffers.take(SOLID_BYTES);
+    this.#content.set(content, this.#bytes);
     this.#bytes += content.length;
     if (this.#known.size < REMEMBERED_MAX) this.#known.set(key, place);
-    if (this.#bytes >= SOLID_BYTES || this.#waiting.length >= SOLID_FILES) void this.flush();
     return place;
   }
 
@@ -72,22 +74,18 @@ export class SolidWriter {
 
   async #flush(): Promise<void> {
     const waiting = this.#waiting;
-    if (waiting.length === 0) return;
+    const whole = this.#content;
+    if (whole === undefined) return;
     const { buffers } = this.#blobs;
-    const content = buffers.take(this.#bytes);
-    let filled = 0;
-    for (const part of this.#parts) {
-      content.set(part, filled);
-      filled += part.length;
-    }
-    this.#parts = [];
+    const content = whole.subarray(0, this.#bytes);
+    this.#content = undefined;
     this.#waiting = [];
     this.#bytes = 0;
     const frames: Buffer[] = [];
     for (let at = 0; at < content.length; at += FRAME_BYTES) frames.push(content.subarray(at, at + FRAME_BYTES));
     try {
       const done = (): void => {
-        buffers.give(content);
+        buffers.give(whole);
       };
       const { id } = await this.#blobs.save(this.#folder, BLOB_KIND.data, frames, this.#tally, { done });
       for (const file of waiting) {

@@ -1,9 +1,12 @@
 import { BlockHash, isHole, WholeHash, type Piece } from '@foodsave-backup/kernel';
 import { BLOB_KIND, Chunker, sha256, type ExtentList, type Folder, type RepositoryKeys } from '@foodsave-backup/format';
-import type { BlobWriter, Tally } from './blob-writer.ts';
+import type { BlobWriter, SavedBlob, Tally } from './blob-writer.ts';
 import { saveExtentTree } from './extent-writer.ts';
 import { SMALL_FILE_BYTES, SolidWriter } from './solid-writer.ts';
 import { Placement, StreamBuffer } from './stream-buffer.ts';
+
+/** Chunks of a stream that may wait for their ids while the next one is cut. */
+const CHUNKS_AHEAD = 3;
 
 export interface SavedContent {
   size: number;
@@ -39,6 +42,7 @@ export class StreamWriter {
     const buffer = this.#buffer;
     buffer.clear();
     const placement = new Placement();
+    const chunks = new ChunksUnderWay(placement);
     const hash = byBlocks ? new BlockHash() : new WholeHash();
     let size = 0;
     // A small file without holes is hashed in one go.
@@ -60,14 +64,15 @@ export class StreamWriter {
       placement.data(length);
       if (!large) continue;
       hash.update(piece);
-      while (buffer.length >= this.#chunker.maxBytes) await this.#chunk(buffer, false, placement);
+      while (buffer.length >= this.#chunker.maxBytes) await this.#chunk(buffer, false, chunks);
     }
     if (!large) {
-      const saved = this.#saveSmall(Buffer.from(buffer.view()));
+      const saved = this.#saveSmall(buffer.view());
       await this.#solid.room();
       return saved;
     }
-    while (buffer.length > 0) await this.#chunk(buffer, true, placement);
+    while (buffer.length > 0) await this.#chunk(buffer, true, chunks);
+    await chunks.finish();
     const extents = placement.finish();
     const place = heard(saveExtentTree(this.#blobs, this.#tally, { unit: 1, extents }, size));
     const digest = byBlocks ? { blockSha256: hash.digest() } : { sha256: hash.digest() };
@@ -75,26 +80,25 @@ export class StreamWriter {
     return { size, ...digest, ...(holeBytes === 0 ? {} : { holeBytes }), place };
   }
 
-  #saveSmall(content: Buffer): SavedContent {
+  #saveSmall(content: Uint8Array): SavedContent {
     const digest = sha256(content);
     const place =
       content.length === 0 ? Promise.resolve({}) : this.#solid.add(content, digest).then((extents) => ({ extents }));
     return { size: content.length, sha256: digest, place: heard(place) };
   }
 
-  async #chunk(buffer: StreamBuffer, last: boolean, placement: Placement): Promise<void> {
+  async #chunk(buffer: StreamBuffer, last: boolean, chunks: ChunksUnderWay): Promise<void> {
     const data = buffer.view();
     const length = this.#chunker.cut(data, last);
-    // The stream's buffer is written over while the blob is compressed: a copy of its own.
+    // The stream's buffer is written over while the blob is hashed and compressed: a copy of its own.
     const { buffers } = this.#blobs;
     const chunk = buffers.take(length);
     data.copy(chunk, 0, 0, length);
+    buffer.drop(length);
     const done = (): void => {
       buffers.give(chunk);
     };
-    const saved = await this.#blobs.save(this.#folder, BLOB_KIND.data, [chunk], this.#tally, { done });
-    placement.chunk(saved.id, length);
-    buffer.drop(length);
+    await chunks.add(this.#blobs.save(this.#folder, BLOB_KIND.data, [chunk], this.#tally, { done }), length);
   }
 
   /** Small files of known content need not be stored again: where they lie, from an earlier backup. */
@@ -105,6 +109,33 @@ export class StreamWriter {
   /** Stores what waits for more small files. Call it before awaiting the places. */
   async flush(): Promise<void> {
     await this.#solid.flush();
+  }
+}
+
+/** Chunks of one stream that have no id yet: the next ones are read and cut meanwhile. */
+class ChunksUnderWay {
+  readonly #placement: Placement;
+  readonly #waiting: { saved: Promise<SavedBlob>; length: number }[] = [];
+
+  constructor(placement: Placement) {
+    this.#placement = placement;
+  }
+
+  async add(saved: Promise<SavedBlob>, length: number): Promise<void> {
+    this.#waiting.push({ saved: heard(saved), length });
+    while (this.#waiting.length > CHUNKS_AHEAD) await this.#next();
+  }
+
+  async finish(): Promise<void> {
+    while (this.#waiting.length > 0) await this.#next();
+  }
+
+  async #next(): Promise<void> {
+    const [first] = this.#waiting;
+    if (first === undefined) return;
+    const { id } = await first.saved;
+    this.#waiting.shift();
+    this.#placement.chunk(id, first.length);
   }
 }
 

@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import { systemClock } from '@foodsave-backup/kernel';
 import { afterEach, describe, expect, it } from 'vitest';
 import { assertLayoutPath, compareLayoutPaths, decodeName, fsPath } from '../names.ts';
-import type { Component, ComponentFacts, ComponentWarning, DumpEntry, RestoreEntry, RestoreRun } from '../port.ts';
+import { SourceMoved } from '../moved.ts';
+import type {
+  Component,
+  ComponentFacts,
+  ComponentWarning,
+  DumpEntry,
+  DumpRun,
+  RestoreEntry,
+  RestoreRun,
+} from '../port.ts';
 
 /** What a driver brings to the suite. */
 export interface ComponentFixture {
@@ -31,16 +40,31 @@ export interface Captured {
   warnings: ComponentWarning[];
 }
 
+/** What a dump finds of the newest backup, and how often it was tried. */
+export type CaptureRun = Partial<Pick<DumpRun, 'previous' | 'previousFacts' | 'attempt'>>;
+
 /** Dumps a component as the engine does: each content is consumed before the next entry is asked for. */
 export async function capture(
   component: Component,
   signal: AbortSignal = new AbortController().signal,
+  run: CaptureRun = {},
 ): Promise<Captured> {
+  const { attempt = 1 } = run;
+  try {
+    return await captureOnce(component, signal, { ...run, attempt });
+  } catch (error) {
+    if (!(error instanceof SourceMoved) || attempt !== 1) throw error;
+    return captureOnce(component, signal, { ...run, attempt: 2 });
+  }
+}
+
+async function captureOnce(component: Component, signal: AbortSignal, run: CaptureRun): Promise<Captured> {
   const warnings: ComponentWarning[] = [];
   const dump = await component.openDump({
     signal,
     warn: (warning) => warnings.push(warning),
     previous: () => undefined,
+    ...run,
   });
   try {
     const entries: CapturedEntry[] = [];
@@ -53,7 +77,7 @@ export async function capture(
       } else if (content) {
         const step = Math.max(1, Math.floor((1024 * 1024) / content.pageSize));
         for (let at = 0; at < content.pageCount; at += step)
-          pieces.push(await content.read(at, Math.min(step, content.pageCount - at)));
+          pieces.push(Buffer.from(await content.read(at, Math.min(step, content.pageCount - at))));
       }
       entries.push({ ...entry, bytes: Buffer.concat(pieces), changed });
     }

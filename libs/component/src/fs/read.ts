@@ -119,14 +119,36 @@ function readStable(fd: number, first: BigIntStats, options: OpenFileOptions): S
     const after = fstatSync(fd, { bigint: true });
     const changed = !sameState(before, after) || bytes.length !== Number(after.size);
     if (!changed || attempt === ATTEMPTS) return { bytes, stats: after, xattrs, changed };
+    lent.give(bytes);
     if (after.size > BigInt(PIECE_BYTES)) return undefined;
     before = after;
   }
 }
 
+/**
+ * Memory for small files, used again once one is closed: fresh memory for each costs page faults, and collections of what is
+ * outside the heap.
+ */
+class Lent {
+  readonly #free: Buffer[] = [];
+
+  take(length: number): Buffer {
+    const buffer = length <= USUAL_BYTES ? this.#free.pop() : undefined;
+    return (buffer ?? Buffer.allocUnsafeSlow(Math.max(length, USUAL_BYTES))).subarray(0, length);
+  }
+
+  give({ buffer }: Buffer): void {
+    if (buffer.byteLength === USUAL_BYTES && this.#free.length < KEPT) this.#free.push(Buffer.from(buffer));
+  }
+}
+
+/** Bytes that most small files fit into. */
+const USUAL_BYTES = 128 * 1024;
+const KEPT = 16;
+const lent = new Lent();
+
 function readUpTo(fd: number, size: number): Buffer {
-  // From the shared pool where it is small: a million files would otherwise be a million allocations.
-  const buffer = Buffer.allocUnsafe(size);
+  const buffer = lent.take(size);
   let filled = 0;
   while (filled < size) {
     const bytesRead = readOnce(fd, buffer, filled);
@@ -150,6 +172,7 @@ function readOnce(fd: number, buffer: Buffer, at: number): number {
 function inMemory(file: SmallFile, options: OpenFileOptions): OpenedFile {
   const meta = withXattrs(metaOf(file.stats, file.changed ? undefined : options.startedNs), file.xattrs);
   if (file.changed) options.onChanged?.();
+  let closed = false;
   return {
     size: file.bytes.length,
     meta,
@@ -164,7 +187,12 @@ function inMemory(file: SmallFile, options: OpenFileOptions): OpenedFile {
       },
       finish: () => Promise.resolve({ changed: file.changed, meta }),
     },
-    close: () => Promise.resolve(),
+    close: () => {
+      // Once: memory that is given back twice would be lent to two files.
+      if (!closed) lent.give(file.bytes);
+      closed = true;
+      return Promise.resolve();
+    },
   };
 }
 

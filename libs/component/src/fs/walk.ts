@@ -1,7 +1,7 @@
-import { constants, existsSync } from 'node:fs';
+import { constants, existsSync, lstatSync, statSync, type BigIntStats } from 'node:fs';
 import { lstat, open, readdir, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
+import { systemClock, systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
 import { layoutPath, OUTSIDE_DIRECTORY } from '../layout.ts';
 import { compareNames, decodeName, fsPath, isAtOrBelow } from '../names.ts';
 import type { DumpEntry } from '../port.ts';
@@ -24,6 +24,10 @@ export { isUnchanged, type WalkOptions, type WalkStats } from './walk-entries.ts
 export const STAGE_PREFIX = '.foodsave-backup-stage-';
 
 const STAT_BATCH = 64;
+/** Milliseconds for a batch, from which on the disk or the network is waited for, and not the processor. */
+const SLOW_BATCH_MS = 8;
+/** Batches that are asked for together after a slow one, before the quick way is tried again. */
+const SLOW_BATCHES = 16;
 const READ_AHEAD = 4;
 /** Directories may nest this deep: the limit of the repository format, less the one for what lies in the last. */
 const DEPTH_MAX = 1_023;
@@ -52,6 +56,8 @@ export class TreeWalk {
   private readonly options: WalkOptions;
   private readonly reader: EntryReader;
   private readonly byDescriptor = existsSync('/proc/self/fd');
+  /** Batches of names that are still looked at together: see `looks`. */
+  private slowBatches = 0;
 
   constructor(options: WalkOptions) {
     this.options = options;
@@ -85,7 +91,7 @@ export class TreeWalk {
     const names = await this.names(directory);
     for (let at = 0; at < names.length; at += STAT_BATCH) {
       throwIfCancelled(this.options.signal);
-      const looks = await Promise.all(names.slice(at, at + STAT_BATCH).map((name) => this.look(directory, name)));
+      const looks = await this.looks(directory, names.slice(at, at + STAT_BATCH));
       let run: Looked[] = [];
       for (const found of looks) {
         if (!found) continue;
@@ -122,8 +128,24 @@ export class TreeWalk {
     }
   }
 
+  /**
+   * Stats names one after the other, as long as that is quick: the way to the thread pool and back takes longer than a stat
+   * that the kernel can answer from memory. Where it cannot, many wait together.
+   */
+  private async looks(directory: Directory, names: readonly string[]): Promise<(Looked | undefined)[]> {
+    if (this.slowBatches > 0) {
+      this.slowBatches--;
+      return Promise.all(names.map((name) => this.look(directory, name, STATS.together)));
+    }
+    const started = systemClock.monotonic();
+    const found: (Looked | undefined)[] = [];
+    for (const name of names) found.push(await this.look(directory, name, STATS.now));
+    if (systemClock.monotonic() - started > SLOW_BATCH_MS) this.slowBatches = SLOW_BATCHES;
+    return found;
+  }
+
   /** Stats one name and decides whether it takes part. */
-  private async look(directory: Directory, name: string): Promise<Looked | undefined> {
+  private async look(directory: Directory, name: string, stats: StatCalls): Promise<Looked | undefined> {
     if (name.startsWith(STAGE_PREFIX)) return undefined;
     const layout = directory.layout === '' ? name : `${directory.layout}/${name}`;
     const node = directory.node?.children.get(name);
@@ -132,13 +154,12 @@ export class TreeWalk {
     const at = outside ? '/' : below(directory.at, name);
     if (directory.layout === '' && !node && RESERVED_TOP_NAMES.includes(name)) return undefined;
     try {
-      let stats = await lstat(fsPath(at), { bigint: true });
+      let found = await stats.lstat(fsPath(at));
       // The way to a root is the operator's own and may lead through links; below a root they are never followed.
-      if (node && !node.root && !directory.scope && stats.isSymbolicLink())
-        stats = await stat(fsPath(at), { bigint: true });
-      const excluded = outside || (directory.scope?.excludes(layout, stats.isDirectory()) ?? true);
+      if (node && !node.root && !directory.scope && found.isSymbolicLink()) found = await stats.stat(fsPath(at));
+      const excluded = outside || (directory.scope?.excludes(layout, found.isDirectory()) ?? true);
       if (excluded && !node) return undefined;
-      return { path, layout, at, node, stats, root: node?.root === true };
+      return { path, layout, at, node, stats: found, root: node?.root === true };
     } catch (error) {
       if (node?.root || (node && !directory.scope)) throw missingRoot(path, error);
       this.reader.fail({ layout }, error);
@@ -211,6 +232,16 @@ export class TreeWalk {
     }
   }
 }
+
+interface StatCalls {
+  lstat(path: string | Buffer): BigIntStats | Promise<BigIntStats>;
+  stat(path: string | Buffer): BigIntStats | Promise<BigIntStats>;
+}
+
+const STATS: Readonly<Record<'now' | 'together', StatCalls>> = {
+  now: { lstat: (path) => lstatSync(path, { bigint: true }), stat: (path) => statSync(path, { bigint: true }) },
+  together: { lstat: (path) => lstat(path, { bigint: true }), stat: (path) => stat(path, { bigint: true }) },
+};
 
 const EVERYTHING: FilterScope = {
   excludes: () => false,

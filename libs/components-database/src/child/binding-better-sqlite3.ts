@@ -25,6 +25,8 @@ export async function loadBetterSqlite3(): Promise<SqliteBinding> {
   memory.close();
   return {
     name: 'better-sqlite3',
+    // It does not take names that are URIs.
+    immutable: false,
     version,
     // Not async functions with a body that throws synchronously: every failure is a rejection.
     open: (file, options) => Promise.resolve().then(() => open(Native, file, options)),
@@ -35,7 +37,7 @@ export async function loadBetterSqlite3(): Promise<SqliteBinding> {
 function openNative(Native: Constructor, file: string, options: SqliteOpenOptions): Database {
   assertSafeName(file);
   return new Native(file, {
-    readonly: options.mode === 'readonly',
+    readonly: options.mode !== 'readwrite',
     fileMustExist: true,
     timeout: options.busyTimeoutMs,
   });

@@ -2,6 +2,7 @@ import { systemClock } from '@foodsave-backup/kernel';
 import {
   ALL_PAGES,
   BUSY_SLICE_MS,
+  immutableUri,
   resultName,
   SqliteError,
   type PendingOverwrite,
@@ -36,6 +37,7 @@ interface NativeModule {
   readonly OPEN_READONLY: number;
   readonly OPEN_READWRITE: number;
   readonly OPEN_FULLMUTEX: number;
+  readonly OPEN_URI: number;
   readonly Database: new (file: string, mode: number, callback: Callback) => NativeDatabase;
 }
 
@@ -80,6 +82,7 @@ export async function loadSqlite3(): Promise<SqliteBinding> {
   const native = loaded.default;
   return {
     name: 'sqlite3',
+    immutable: true,
     version: native.VERSION,
     open: (file, options) => open(native, file, options),
     beginOverwrite: (live, staged, busyTimeoutMs) => beginOverwrite(native, live, staged, busyTimeoutMs),
@@ -87,9 +90,11 @@ export async function loadSqlite3(): Promise<SqliteBinding> {
 }
 
 async function openNative(native: NativeModule, file: string, options: SqliteOpenOptions): Promise<NativeDatabase> {
-  const access = options.mode === 'readonly' ? native.OPEN_READONLY : native.OPEN_READWRITE;
+  const immutable = options.mode === 'immutable';
+  const access = options.mode === 'readwrite' ? native.OPEN_READWRITE : native.OPEN_READONLY;
+  const how = access | native.OPEN_FULLMUTEX | (immutable ? native.OPEN_URI : 0);
   const database = await new Promise<NativeDatabase>((resolve, reject) => {
-    const opened = new native.Database(file, access | native.OPEN_FULLMUTEX, (error) => {
+    const opened = new native.Database(immutable ? immutableUri(file) : file, how, (error) => {
       if (error === null || error === undefined) resolve(opened);
       else reject(normalise(error));
     });

@@ -1,3 +1,4 @@
+import { pathToFileURL } from 'node:url';
 import { BackupError } from '@foodsave-backup/kernel';
 
 /** One row of a result; integers beyond 2^53 lose precision, which no count of rows reaches. */
@@ -41,13 +42,16 @@ export interface SqliteConnection {
 }
 
 export interface SqliteOpenOptions {
-  mode: 'readonly' | 'readwrite';
+  /** `immutable`: without locks, and without a log or its index beside a file that has none (https://sqlite.org/uri.html). */
+  mode: 'readonly' | 'readwrite' | 'immutable';
   busyTimeoutMs: number;
 }
 
 /** The little that this software needs of a SQLite library. Errors carry SQLite's name of the result in `code`. */
 export interface SqliteBinding {
   readonly name: BindingName;
+  /** Whether it can open a file that nobody writes without locks (`immutable`). */
+  readonly immutable: boolean;
   /** The version of the SQLite library, e.g. `3.52.0`. */
   readonly version: string;
   /** Opens an existing file; never creates one. */
@@ -75,6 +79,11 @@ export type BindingChoice = 'auto' | BindingName;
 
 /** Below it, a checkpoint beside a writer could corrupt a WAL database (sqlite.org/wal.html, the WAL-reset bug). */
 const MINIMUM_SQLITE = '3.51.3';
+
+/** The name under which SQLite opens a file as one that nobody writes. */
+export function immutableUri(file: string): string {
+  return `${pathToFileURL(file).href}?immutable=1`;
+}
 
 /** The same shape for the errors of both bindings. */
 export class SqliteError extends Error {

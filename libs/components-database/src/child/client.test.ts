@@ -43,13 +43,15 @@ it('ends the child and the call when the run is cancelled, and leaves no copy', 
   await sandbox.writer('hold', 'BEGIN EXCLUSIVE').line('ready');
   const controller = new AbortController();
   const component = sandbox.component('sqlite3', { busyTimeoutMs: 60_000 });
-  const opening = component.openDump(dumpRun([], controller.signal));
+  const opening = component.openDump(dumpRun([], { signal: controller.signal }));
   opening.catch(() => undefined);
   while ((await readdir(sandbox.scratchDir)).length === 0) await systemClock.sleep(5);
   controller.abort();
   await expect(opening).rejects.toMatchObject({ code: 'CANCELLED' });
   expect(await readdir(sandbox.scratchDir)).toEqual([]);
-  await expect(component.openDump(dumpRun([], controller.signal))).rejects.toMatchObject({ code: 'CANCELLED' });
+  await expect(component.openDump(dumpRun([], { signal: controller.signal }))).rejects.toMatchObject({
+    code: 'CANCELLED',
+  });
 });
 
 it('keeps the copy private, and removes it and the child with the dump', async () => {

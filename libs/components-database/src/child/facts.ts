@@ -27,12 +27,12 @@ const MIGRATION_TABLES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Looks at a private copy that nobody else opens: its tables, its schema and its integrity. The copy is opened read-only, so
+ * Looks at a private copy that nobody else opens, or, `inPlace`, at a database that nobody writes: its tables, its schema and its integrity. The copy is opened read-only, so
  * its bytes stay as they are; what SQLite leaves beside it is the caller's to remove. Damage is a fact, not an error.
  */
 export async function databaseFacts(
   binding: SqliteBinding,
-  { path, integrity }: ChildOperations['facts']['request'],
+  { path, integrity, inPlace }: ChildOperations['facts']['request'],
 ): Promise<DatabaseFacts> {
   const header = parseHeader(await readHeader(path));
   const { size } = await stat(path);
@@ -52,7 +52,8 @@ export async function databaseFacts(
     sqliteVersion: binding.version,
     corrupt: false,
   };
-  const connection = await binding.open(path, { mode: 'readonly', busyTimeoutMs: 10_000 });
+  const mode = inPlace === true ? 'immutable' : 'readonly';
+  const connection = await binding.open(path, { mode, busyTimeoutMs: 10_000 });
   try {
     const look = new Look(connection, facts);
     await look.prepare();

@@ -77,12 +77,11 @@ const COPIED_SUFFIXES = ['', '-wal', '-journal'] as const;
  */
 export async function copyQuietly(from: string, to: string): Promise<boolean> {
   const before = await fingerprint(from);
-  const coarse = before.every((entry) => entry === undefined || entry.mtimeNs % 1_000_000_000n === 0n);
-  await systemClock.sleep(coarse ? 2_100 : 25);
+  await systemClock.sleep(isCoarse(before) ? 2_100 : 25);
   try {
     for (const suffix of COPIED_SUFFIXES) await copyPrivately(from + suffix, to + suffix);
     const after = await fingerprint(from);
-    if (before.every((entry, i) => sameState(entry, after[i]))) return true;
+    if (sameStates(before, after)) return true;
   } catch (error) {
     await removeCopy(to);
     throw error;
@@ -106,8 +105,20 @@ async function removeCopy(to: string): Promise<void> {
   await removeSidecars(to);
 }
 
-async function fingerprint(path: string): Promise<(BigIntStats | undefined)[]> {
+/** States of a database, its log and its journal; undefined for what is not there. */
+export type Fingerprint = readonly (BigIntStats | undefined)[];
+
+export function fingerprint(path: string): Promise<Fingerprint> {
   return Promise.all(COPIED_SUFFIXES.map((suffix) => statIfThere(path + suffix)));
+}
+
+/** Whether the file system seems to keep times in whole seconds. */
+export function isCoarse(states: Fingerprint): boolean {
+  return states.every((entry) => entry === undefined || entry.mtimeNs % 1_000_000_000n === 0n);
+}
+
+export function sameStates(before: Fingerprint, after: Fingerprint): boolean {
+  return before.every((entry, i) => sameState(entry, after[i]));
 }
 
 function sameState(a: BigIntStats | undefined, b: BigIntStats | undefined): boolean {

@@ -8,6 +8,7 @@ import type { ChildMessage, ChildOperations, ChildRequest, OperationName } from 
 import { compareDatabases } from './compare.ts';
 import { hashFile, printsOf } from './files.ts';
 import { Replacer } from './replace.ts';
+import { StillSource } from './still.ts';
 
 type Handlers = {
   [K in OperationName]: (request: ChildOperations[K]['request']) => Promise<ChildOperations[K]['response']>;
@@ -19,12 +20,17 @@ function send(message: ChildMessage): void {
 
 function handlers(binding: SqliteBinding): Handlers {
   const replacer = new Replacer(binding);
+  const still = new StillSource(binding);
   return {
     probe: (request) => probeDatabase(binding, request),
     capture: (request) =>
       captureDatabase(binding, request, () => {
         send({ type: 'pinned' });
       }),
+    openStill: (request) => still.open(request),
+    pages: (request) => Promise.resolve(still.copyOut(request)),
+    isStill: () => still.isStill(),
+    hashStill: (request) => still.hash(request),
     facts: (request) => databaseFacts(binding, request),
     prepareReplace: (request) => replacer.prepare(request),
     replace: () => replacer.replace(),
@@ -43,7 +49,10 @@ function serve(choice: BindingChoice): void {
   ready.catch(() => undefined);
   let queue: Promise<void> = Promise.resolve();
   process.on('message', (message) => {
-    queue = queue.then(() => answer(ready, message as ChildRequest));
+    const request = message as ChildRequest;
+    // Takes no locks and closes nothing: it may come in between.
+    if (request.operation === 'pages') void answer(ready, request);
+    else queue = queue.then(() => answer(ready, request));
   });
 }
 

@@ -14,6 +14,8 @@ export type CaptureMethod =
   | 'quiet-copy'
   /** The source is too damaged for SQLite: its bytes as they are. */
   | 'damaged-copy'
+  /** Read where it lies: provably nobody wrote it from before the first page to after the last one, and no copy was made. */
+  | 'in-place'
   /** The source is a file of zero bytes, which SQLite takes for a database without tables. */
   | 'empty';
 
@@ -68,7 +70,7 @@ export interface PreparedReplace {
   schemaVersion?: number;
 }
 
-/** What the child can do. All paths are absolute. One call runs at a time. */
+/** What the child can do. All paths are absolute. One call runs at a time, but for `pages`, which is served beside `facts`. */
 export interface ChildOperations {
   probe: {
     request: { path: string; busyTimeoutMs: number };
@@ -76,8 +78,28 @@ export interface ChildOperations {
   };
   /** Copies the database at `path` consistently to `snapshot`, a new file (0600) in a private directory. */
   capture: { request: { path: string; snapshot: string; busyTimeoutMs: number }; response: CaptureResult };
-  /** Looks at a private copy, which stays as it is. */
-  facts: { request: { path: string; integrity: IntegrityLevel }; response: DatabaseFacts };
+  /** Opens a database that nobody writes, to be read where it lies; `exchange` is a new file in a private directory. */
+  openStill: {
+    request: { path: string; exchange: string; busyTimeoutMs: number };
+    /** `bytes`: whole pages. `source`: `path` without symbolic links. Without `still` it has to be captured. */
+    response: {
+      still?: {
+        pageSize: number;
+        bytes: number;
+        source: string;
+        journalMode: 'wal' | 'rollback';
+        binding: BindingName;
+      };
+    };
+  };
+  /** Of that database, bytes from `offset` on to `at` of the exchange file; fewer than `length` where it ends. */
+  pages: { request: { offset: number; length: number; at: number }; response: { bytes: number } };
+  /** Whether it was not written meanwhile; ends it. */
+  isStill: { request: Record<string, never>; response: { still: boolean } };
+  /** SHA-256, hexadecimal, of a database that nobody writes; nothing of another one. */
+  hashStill: { request: { path: string; busyTimeoutMs: number }; response: { sha256?: string } };
+  /** Looks at a private copy, which stays as it is; or, without any lock, at a database that nobody writes. */
+  facts: { request: { path: string; integrity: IntegrityLevel; inPlace?: boolean }; response: DatabaseFacts };
   /**
    * Takes the locks and does all that is long so that `staged`, a checked file in the same directory, can take the place of the
    * database `live`, which `aside` will keep where it is renamed. The locks end with this process. Live data is not touched.

@@ -7,15 +7,16 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
-import type {
-  Component,
-  ComponentFacts,
-  ComponentWarning,
-  Dump,
-  DumpEntry,
-  DumpRun,
-  RestoreEntry,
-  RestoreRun,
+import {
+  SourceMoved,
+  type Component,
+  type ComponentFacts,
+  type ComponentWarning,
+  type Dump,
+  type DumpEntry,
+  type DumpRun,
+  type RestoreEntry,
+  type RestoreRun,
 } from '@foodsave-backup/component';
 import { systemClock } from '@foodsave-backup/kernel';
 import { createDatabaseDriver } from '../driver.ts';
@@ -128,16 +129,23 @@ export interface Captured {
   warnings: ComponentWarning[];
 }
 
-export function dumpRun(warnings: ComponentWarning[] = [], signal = new AbortController().signal): DumpRun {
-  return { signal, warn: (warning) => warnings.push(warning), previous: () => undefined };
+/** The one that copies, unless another `attempt` is asked for. */
+export function dumpRun(
+  warnings: ComponentWarning[] = [],
+  { signal = new AbortController().signal, attempt = 2 }: { signal?: AbortSignal; attempt?: number } = {},
+): DumpRun {
+  return { signal, attempt, warn: (warning) => warnings.push(warning), previous: () => undefined };
 }
 
-/** A whole backup of a component, as the engine would make it. */
-export async function capture(component: Component): Promise<Captured> {
+/** A whole backup of a component, as the engine would make it, from its `attempt` on. */
+export async function capture(component: Component, attempt = 1): Promise<Captured> {
   const warnings: ComponentWarning[] = [];
-  const dump = await component.openDump(dumpRun(warnings));
+  const dump = await component.openDump(dumpRun(warnings, { attempt }));
   try {
     return { ...(await readDump(dump)), warnings };
+  } catch (error) {
+    if (!(error instanceof SourceMoved) || attempt !== 1) throw error;
+    return await capture(component, 2);
   } finally {
     await dump.close();
   }
@@ -157,11 +165,11 @@ export async function readDump(dump: Dump): Promise<Omit<Captured, 'warnings'>> 
 async function readContent({ content }: DumpEntry): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   if (content?.kind === 'stream') {
-    for await (const piece of content.open()) pieces.push(piece);
+    for await (const piece of content.open()) pieces.push(Buffer.from(piece));
   } else if (content?.kind === 'paged') {
     const atOnce = Math.floor((4 << 20) / content.pageSize);
     for (let first = 0; first < content.pageCount; first += atOnce) {
-      pieces.push(await content.read(first, Math.min(atOnce, content.pageCount - first)));
+      pieces.push(Buffer.from(await content.read(first, Math.min(atOnce, content.pageCount - first))));
     }
   }
   return Buffer.concat(pieces);

@@ -86,7 +86,8 @@ export function packOf(
     const kind = options.kind ?? 1;
     builder.add(kind, blobId(keys, kind, frames), frames);
   }
-  return { ...builder.finish(), contents };
+  const pack = builder.finish();
+  return { ...pack, hash: sha256(pack.bytes), contents };
 }
 
 export const someBlobs = fc.array(fc.array(bytesOf(1, 300), { minLength: 1, maxLength: 4 }), { maxLength: 5 });

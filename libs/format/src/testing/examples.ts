@@ -93,7 +93,8 @@ export function examplePack(keys: RepositoryKeys): { bytes: Buffer; hash: Buffer
   const raw = (data: Buffer) => ({ length: data.length, hash: sha256(data), codec: CODEC.raw, data });
   const packed = { length: REPEATED.length, hash: sha256(REPEATED), codec: CODEC.zstd, data: ZSTD_REPEATED };
   for (const frames of [[raw(HELLO)], [packed, raw(REST)]]) pack.add(1, blobId(keys, 1, frames), frames);
-  return pack.finish();
+  const made = pack.finish();
+  return { ...made, hash: sha256(made.bytes) };
 }
 
 export function exampleIndex(): IndexedPack {

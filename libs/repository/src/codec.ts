@@ -1,0 +1,78 @@
+import { promisify } from 'node:util';
+import { constants, zstdCompress, zstdCompressSync } from 'node:zlib';
+import { sha256, type Sealing } from '@foodsave-backup/format';
+
+export type { Sealing } from '@foodsave-backup/format';
+
+/** Hashes and compresses frames beside the thread that reads and walks. */
+export interface FrameCodec {
+  /** zstd of `data` into `into`, at whose start it then lies: its bytes, or undefined where it does not fit. */
+  compress(data: Uint8Array, into: Uint8Array): Promise<number | undefined>;
+  /** The same on this thread, for what is too small to be sent to another. `level`: default that of the codec. */
+  compressNow(data: Uint8Array, into: Uint8Array, level?: number): number | undefined;
+  /** 32 bytes. `data` must not change until then. */
+  sha256(data: Uint8Array): Promise<Buffer>;
+}
+
+export interface Codecs {
+  frames: FrameCodec;
+  /** Absent: that of the format, with node:crypto. */
+  sealing?: Sealing;
+}
+
+export interface CodecOptions {
+  /** Of zstd, 1 to 19. */
+  level: number;
+  /** Frames that are worked on at once. */
+  threads: number;
+}
+
+/** `load`: how to get the native functions; a test passes one that fails. */
+export async function loadCodecs(
+  options: CodecOptions,
+  load: () => Promise<typeof import('./native-codec.ts')> = () => import('./native-codec.ts'),
+): Promise<Codecs> {
+  try {
+    const { NativeCodec, nativeSealing } = await load();
+    return { frames: new NativeCodec(options), sealing: nativeSealing };
+  } catch {
+    // No binary of koffi for this machine, or a Node.js that exports nothing: the same bytes, with more memory and time.
+    return { frames: new PortableCodec(options) };
+  }
+}
+
+const compressAsync = promisify(zstdCompress);
+/** Least bytes that zlib takes. */
+const CHUNK_MIN = 64 * 1024;
+
+/** The same through node:zlib and node:crypto, which allocate the result of each call anew. */
+export class PortableCodec implements FrameCodec {
+  readonly #level: number;
+
+  constructor({ level }: Pick<CodecOptions, 'level'>) {
+    this.#level = level;
+  }
+
+  async compress(data: Uint8Array, into: Uint8Array): Promise<number | undefined> {
+    const packed = await compressAsync(data, {
+      // By default zlib goes to the thread pool and back for each 16 KiB.
+      chunkSize: Math.max(CHUNK_MIN, into.length >> 2),
+      params: { [constants.ZSTD_c_compressionLevel]: this.#level },
+    });
+    return fit(packed, into);
+  }
+
+  compressNow(data: Uint8Array, into: Uint8Array, level = this.#level): number | undefined {
+    return fit(zstdCompressSync(data, { params: { [constants.ZSTD_c_compressionLevel]: level } }), into);
+  }
+
+  sha256(data: Uint8Array): Promise<Buffer> {
+    return Promise.resolve(sha256(data));
+  }
+}
+
+function fit(packed: Uint8Array, into: Uint8Array): number | undefined {
+  if (packed.length > into.length) return undefined;
+  into.set(packed);
+  return packed.length;
+}
