@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '@foodsave-backup/kernel';
-import { BackupError } from '@foodsave-backup/kernel';
+import { BackupError, RateLimit } from '@foodsave-backup/kernel';
+import { SimulatedClock } from '@foodsave-backup/testing';
 import type { ConformanceMedium } from './conformance/index.ts';
 import { storageConformance } from './conformance/index.ts';
 import {
@@ -12,6 +13,7 @@ import {
   withFaults,
   withReadLimit,
   withRetry,
+  withUploadLimit,
 } from './index.ts';
 import type { StorageBackend } from './index.ts';
 
@@ -53,4 +55,11 @@ storageConformance(
 );
 storageConformance('a limit of one over memory', () =>
   Promise.resolve({ backend: withConcurrencyLimit(new MemoryStorage(), 1) }),
+);
+storageConformance(
+  'an upload limit over local',
+  decorated((backend) => {
+    const limit = new RateLimit(1000, new SimulatedClock({ autoAdvance: true }));
+    return withUploadLimit(backend, { limit, signal: new AbortController().signal, exempt: () => false });
+  }),
 );
