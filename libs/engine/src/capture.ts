@@ -6,6 +6,7 @@ import type { BackupSession, ComponentWriter } from '@foodsave-backup/repository
 import { decodeName, encodeName } from '@foodsave-backup/component';
 import { pathToNames } from './names-path.ts';
 import { openComponent } from './opened.ts';
+import { ReadPace } from './paced.ts';
 import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
 
 /** Cumulative figures over all components of a backup. */
@@ -98,6 +99,7 @@ export async function captureComponents(
   const waiting = [...specs];
   const opening = new Map<ComponentSpec, Promise<OpenedSource>>();
   const captured = new Map<ComponentSpec, CapturedComponent>();
+  const pace = ReadPace.of(job.deps, job.context);
   try {
     while (captured.size < specs.length) {
       while (opening.size < OPEN_MAX) {
@@ -106,7 +108,7 @@ export async function captureComponents(
         opening.set(spec, openSource(job, spec, before(spec.instance)));
       }
       const opened = await Promise.race(opening.values());
-      captured.set(opened.spec, await storeSource(job, opened));
+      captured.set(opened.spec, await storeSource(job, opened, pace));
       opening.delete(opened.spec);
       throwIfCancelled(job.context.signal);
     }
@@ -143,14 +145,18 @@ async function openSource(
   }
 }
 
-async function storeSource(job: CaptureJob, { spec, writer, dump, error }: OpenedSource): Promise<CapturedComponent> {
+async function storeSource(
+  job: CaptureJob,
+  { spec, writer, dump, error }: OpenedSource,
+  pace: ReadPace | undefined,
+): Promise<CapturedComponent> {
   const { context } = job;
   context.emit({ type: 'component.started', component: spec.instance });
   job.progress.enter(spec.instance);
   const base = { type: spec.type, driver: spec.driver };
   try {
     if (dump === undefined) throw error;
-    const facts = await storeDump(job, spec.instance, dump, writer);
+    const facts = await storeDump(job, spec.instance, dump, { writer, pace });
     const root = await writer.finish();
     context.emit({ type: 'component.finished', component: spec.instance, status: 'complete' });
     return {
@@ -187,18 +193,24 @@ function isRepositoryFault(error: BackupError): boolean {
   return error.code === 'NO_SPACE' || error.code === 'REPOSITORY_NOT_WRITABLE' || error.code === 'INTERNAL';
 }
 
+/** Where entries go, and how fast they are read. */
+interface StoredTo {
+  writer: ComponentWriter;
+  pace: ReadPace | undefined;
+}
+
 async function storeDump(
   { context, progress, deps }: CaptureJob,
   instance: string,
   dump: Dump,
-  writer: ComponentWriter,
+  to: StoredTo,
 ): Promise<ComponentFacts> {
   let changed = 0;
   try {
     for await (const entry of dump.entries()) {
       throwIfCancelled(context.signal);
       progress.file(entry.path);
-      if (!(await addEntry(entry, writer, progress))) continue;
+      if (!(await addEntry(entry, to, progress))) continue;
       changed++;
       const message = 'It changed while it was read';
       context.emit({ type: 'warning', component: instance, code: 'CHANGED_WHILE_READ', message, path: entry.path });
@@ -215,7 +227,8 @@ async function storeDump(
 }
 
 /** True when the file changed while it was read. */
-async function addEntry(entry: DumpEntry, writer: ComponentWriter, progress: CaptureProgress): Promise<boolean> {
+async function addEntry(entry: DumpEntry, to: StoredTo, progress: CaptureProgress): Promise<boolean> {
+  const { writer } = to;
   const names = pathToNames(entry.path);
   const meta = toTreeMeta(entry.meta);
   if (entry.kind === 'directory') {
@@ -230,7 +243,7 @@ async function addEntry(entry: DumpEntry, writer: ComponentWriter, progress: Cap
     writer.addFifo(names, meta);
     return false;
   }
-  return addFile(entry, names, meta, writer, (bytes) => {
+  return addFile(entry, names, meta, to, (bytes) => {
     progress.add(bytes);
   });
 }
@@ -239,7 +252,7 @@ async function addFile(
   entry: DumpEntry,
   names: Buffer[],
   meta: TreeMeta,
-  writer: ComponentWriter,
+  { writer, pace }: StoredTo,
   progress: (bytes: number) => void,
 ): Promise<boolean> {
   const { link, content } = entry;
@@ -261,7 +274,7 @@ async function addFile(
   }
   if (content === undefined) throw new BackupError('INTERNAL', `${entry.path} has no content`);
   if (content.kind === 'paged') {
-    await writer.addPaged(names, meta, content, progress);
+    await writer.addPaged(names, meta, pace === undefined ? content : pace.pages(content), progress);
     return false;
   }
   const finish = async (): Promise<{ meta: TreeMeta; changed: boolean }> => {
@@ -269,8 +282,9 @@ async function addFile(
     return { meta: end?.meta === undefined ? meta : toTreeMeta(end.meta), changed: end?.changed ?? false };
   };
   try {
+    const pieces = pace === undefined ? content.open({ holes: true }) : pace.pieces(content);
     const how = { byBlocks: content.sparse === true, ...(name ? { name } : {}) };
-    return (await writer.addStream(names, content.open({ holes: true }), finish, progress, how)).changed;
+    return (await writer.addStream(names, pieces, finish, progress, how)).changed;
   } catch (error) {
     // What was stored of it is referred to by nothing.
     if (content.failed?.(error) === true) return false;

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '@foodsave-backup/kernel';
 import { BackupError, RateLimit } from '@foodsave-backup/kernel';
-import { SimulatedClock } from '@foodsave-backup/testing';
 import type { ConformanceMedium } from './conformance/index.ts';
 import { storageConformance } from './conformance/index.ts';
 import {
@@ -59,7 +58,11 @@ storageConformance('a limit of one over memory', () =>
 storageConformance(
   'an upload limit over local',
   decorated((backend) => {
-    const limit = new RateLimit(1000, new SimulatedClock({ autoAdvance: true }));
+    let now = 0;
+    const sleep = async (ms: number): Promise<void> => {
+      now += ms;
+    };
+    const limit = new RateLimit(1000, { now: () => now, monotonic: () => now, sleep });
     return withUploadLimit(backend, { limit, signal: new AbortController().signal, exempt: () => false });
   }),
 );
