@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { machineLimits } from './limits.ts';
 import { dropCaches } from './measure.ts';
 import { summarize, table } from './report.ts';
+import { serverWorkload } from './server.ts';
 import { borg, restic } from './tools.ts';
 import {
   largeFileWorkload,
@@ -23,7 +24,7 @@ The order alternates, every step is repeated, medians are shown. As root, caches
   --scale N          1 (default) is the FoodSave sample at about 750 MB
   --rounds N         how often everything is repeated (default 3)
   --nights N         nightly backups a round (default 10)
-  --only A,B         of: sample, small-files, large-file, many-backups (default: sample)
+  --only A,B         of: sample, small-files, large-file, many-backups, server (default: sample)
   --scratch DIR      where the data is made (default: a temporary directory)
   --json FILE        every value as JSON
   --warm             do not drop caches
@@ -34,6 +35,7 @@ const WORKLOADS = {
   'small-files': smallFilesWorkload,
   'large-file': largeFileWorkload,
   'many-backups': manyBackupsWorkload,
+  server: serverWorkload,
 } as const;
 
 function parse(argv: readonly string[]) {

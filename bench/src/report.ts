@@ -29,6 +29,7 @@ export function summarize(samples: readonly Sample[]): Figure[] {
 
 function written(value: number | undefined, unit: Sample['unit']): string {
   if (value === undefined) return '–';
+  if (unit === 's' && value < 0.1) return `${(value * 1000).toFixed(1)} ms`;
   if (unit === 's' || unit === 'CPU s') return `${value.toFixed(2)} ${unit}`;
   return `${(value / 1e6).toFixed(1)} MB`;
 }

@@ -4,6 +4,7 @@ import type { Command, Engine, Run, RunView } from '@foodsave-backup/engine';
 import type { ResolvedConfig } from '@foodsave-backup/runtime';
 import type { Interrupts } from './interrupts.ts';
 import type { GlobalOptions, Io } from './io.ts';
+import type { RateOptions } from './options.ts';
 import { Output, type Answer } from './output.ts';
 import { EventPrinter } from './render/events.ts';
 
@@ -41,11 +42,12 @@ export class App {
     return this.clock.now();
   }
 
-  /** Reads the configuration and opens the engine for `work`. */
-  async withEngine<T>(work: (opened: Opened) => Promise<T>): Promise<T> {
-    const { loadConfig, openEngine } = await import('@foodsave-backup/runtime');
+  /** Reads the configuration and opens the engine for `work`. `rates` take the place of what is configured. */
+  async withEngine<T>(work: (opened: Opened) => Promise<T>, rates: RateOptions = {}): Promise<T> {
+    const { loadConfig, openEngine, sizeThreadPool } = await import('@foodsave-backup/runtime');
+    sizeThreadPool();
     const { io, globals, out } = this;
-    const config = await loadConfig({
+    const loaded = await loadConfig({
       configPath: globals.config,
       repository: globals.repository,
       env: io.env,
@@ -54,6 +56,13 @@ export class App {
         out.warn(message);
       },
     });
+    const { limitRead, limitUpload } = rates;
+    const limits = {
+      ...loaded.limits,
+      ...(limitRead === undefined ? {} : { read: limitRead }),
+      ...(limitUpload === undefined ? {} : { upload: limitUpload }),
+    };
+    const config = { ...loaded, limits };
     out.detail(`Configuration: ${config.source}`);
     out.detail(`Repository: ${config.repositoryPath}`);
     const engine = openEngine(config, { env: io.env });

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { parseRate, RATE_RULE } from '@foodsave-backup/kernel';
 
 /** `a,b` and repeated options as one list without blanks. */
 export function list(value: string, before: readonly string[] | undefined): string[] {
@@ -41,6 +42,27 @@ export function subset(value: string): { n: number; t: number } {
     throw new InvalidArgumentError('It must be n/t with 1 ≤ n ≤ t, such as 1/10 for the first tenth.');
   }
   return { n, t };
+}
+
+/** Bytes a second. */
+export interface RateOptions {
+  limitRead?: number;
+  limitUpload?: number;
+}
+
+export const READ_LIMIT = [
+  '--limit-read <rate>',
+  'read at most so many bytes of the application a second: 50MB, 800kB (default: as configured)',
+] as const;
+export const UPLOAD_LIMIT = [
+  '--limit-upload <rate>',
+  'write at most so many bytes to the repository a second (default: as configured)',
+] as const;
+
+export function rate(value: string): number {
+  const bytes = parseRate(value);
+  if (bytes === undefined) throw new InvalidArgumentError(`It ${RATE_RULE}. Example: 50MB`);
+  return bytes;
 }
 
 function wholeNumber(value: string): number | undefined {

@@ -7,7 +7,7 @@ import { run } from './cli.ts';
 import { confirm } from './confirm.ts';
 import { Interrupts } from './interrupts.ts';
 import { wantsColor } from './io.ts';
-import { limit, list, port, repeated, subset } from './options.ts';
+import { limit, list, port, rate, repeated, subset } from './options.ts';
 
 interface Ran {
   code: number;
@@ -82,6 +82,7 @@ describe('usage errors', () => {
     [['list', '--status', 'bad'], 'Allowed choices are complete, partial, damaged', 'foodsave-backup list --help'],
     [['restore', 'x', '--target', 'd', '--in-place'], 'cannot be used with', 'foodsave-backup restore --help'],
     [['check', '--read-data', '--read-data-subset', '1/2'], 'cannot be used with', 'foodsave-backup check --help'],
+    [['create', '--limit-read', '50'], 'bytes a second with their unit', 'foodsave-backup create --help'],
     [['create', '--name'], 'argument missing', 'foodsave-backup create --help'],
     [[], 'No command was given', 'foodsave-backup --help'],
   ])('%j', async (args, message, hint) => {
@@ -110,6 +111,11 @@ describe('option values', () => {
     expect([limit('1'), limit('500'), port('0'), port('65535')]).toEqual([1, 500, 0, 65_535]);
     for (const bad of ['', '0', '501', '-1', '1.5', '1e2', 'x']) expect(() => limit(bad)).toThrow(InvalidArgumentError);
     for (const bad of ['', '65536', '-1', '0x50']) expect(() => port(bad)).toThrow(InvalidArgumentError);
+  });
+
+  it('are rates', () => {
+    expect([rate('50MB'), rate('800 kB/s')]).toEqual([50e6, 800e3]);
+    for (const bad of ['', '50', '50Mb', '-1MB']) expect(() => rate(bad)).toThrow(InvalidArgumentError);
   });
 
   it('are a part of parts', () => {

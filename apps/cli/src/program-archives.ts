@@ -3,7 +3,7 @@ import type { Door } from './app.ts';
 import type { ExportOptions } from './commands/export.ts';
 import type { ImportOptions } from './commands/import.ts';
 import { examples } from './examples.ts';
-import { list, repeated } from './options.ts';
+import { list, rate, repeated, UPLOAD_LIMIT } from './options.ts';
 
 /** Backups as plain archives, out of a repository and into one. */
 export function addArchives(program: Command, door: Door): void {
@@ -37,6 +37,7 @@ export function addArchives(program: Command, door: Door): void {
     .argument('<file>', 'the archive')
     .option('--name <name>', 'name of the backup (default: as it was called)')
     .option('--dry-run', 'check the archive, import nothing')
+    .option(...UPLOAD_LIMIT, rate)
     .addHelpText(
       'after',
       examples('import ./pre_deployment_backup.zip --dry-run', 'import ./pre_deployment_backup.zip --name from_usb'),

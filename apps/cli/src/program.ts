@@ -9,7 +9,8 @@ import { examples, NAME } from './examples.ts';
 import type { Io } from './io.ts';
 import { addArchives } from './program-archives.ts';
 import { addGuarding } from './program-guarding.ts';
-import { limit, list, port, repeated, subset } from './options.ts';
+import { limit, list, port, rate, READ_LIMIT, repeated, subset, UPLOAD_LIMIT } from './options.ts';
+import type { RateOptions } from './options.ts';
 
 /**
  * Every command with its options, examples and where its code is. The code of a command, and with it the engine, is loaded
@@ -67,9 +68,16 @@ function addMaking(program: Command, door: Door): void {
     .option('--no-verify', 'do not read the new data back')
     .option('--fail-on-partial', 'exit 1 instead of 3 when some source could not be read')
     .option('--no-encryption', 'if the repository has to be made: without encryption')
+    .option(...READ_LIMIT, rate)
+    .option(...UPLOAD_LIMIT, rate)
     .addHelpText(
       'after',
-      examples('create', 'create --name pre_deployment_backup', 'create --components database,files --tag release-42'),
+      examples(
+        'create',
+        'create --name pre_deployment_backup',
+        'create --components database,files --tag release-42',
+        'create --limit-read 50MB --limit-upload 10MB',
+      ),
     )
     .action((options: CreateOptions) =>
       door(async (app) => (await import('./commands/create.ts')).create(app, options)),
@@ -182,8 +190,9 @@ function addKeeping(program: Command, door: Door): void {
     .command('cleanup')
     .description('delete what retention does not keep and free its space')
     .option('--dry-run', 'show what would be deleted and why, delete nothing')
+    .option(...UPLOAD_LIMIT, rate)
     .addHelpText('after', examples('cleanup --dry-run', 'cleanup'))
-    .action((options: { dryRun?: boolean }) =>
+    .action((options: { dryRun?: boolean } & RateOptions) =>
       door(async (app) => (await import('./commands/cleanup.ts')).cleanup(app, options)),
     );
   program

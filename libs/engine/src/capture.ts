@@ -6,6 +6,7 @@ import type { BackupSession, ComponentWriter } from '@foodsave-backup/repository
 import { decodeName, encodeName, SourceMoved } from '@foodsave-backup/component';
 import { pathToNames } from './names-path.ts';
 import { openComponent } from './opened.ts';
+import { ReadPace } from './paced.ts';
 import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
 
 type ProgressMark = Pick<CaptureProgress, 'doneBytes' | 'doneFiles'>;
@@ -109,6 +110,7 @@ export async function captureComponents(
   const waiting = [...specs];
   const opening = new Map<ComponentSpec, Promise<OpenedSource>>();
   const captured = new Map<ComponentSpec, CapturedComponent>();
+  const pace = ReadPace.of(job.deps, job.context);
   try {
     while (captured.size < specs.length) {
       while (opening.size < OPEN_MAX) {
@@ -118,7 +120,7 @@ export async function captureComponents(
       }
       const opened = await Promise.race(opening.values());
       opening.delete(opened.spec);
-      const stored = await storeSource(job, opened);
+      const stored = await storeSource(job, opened, pace);
       if (stored === 'again') opening.set(opened.spec, openSource(job, opened.spec, before(opened.spec.instance), 2));
       else captured.set(opened.spec, stored);
       throwIfCancelled(job.context.signal);
@@ -159,7 +161,11 @@ async function openSource(
 }
 
 /** `again`: the source moved while it was read where it lies, and is to be opened once more. */
-async function storeSource(job: CaptureJob, opened: OpenedSource): Promise<CapturedComponent | 'again'> {
+async function storeSource(
+  job: CaptureJob,
+  opened: OpenedSource,
+  pace: ReadPace | undefined,
+): Promise<CapturedComponent | 'again'> {
   const { spec, attempt, writer, dump, error } = opened;
   const { context } = job;
   if (attempt === 1) context.emit({ type: 'component.started', component: spec.instance });
@@ -167,7 +173,7 @@ async function storeSource(job: CaptureJob, opened: OpenedSource): Promise<Captu
   const base = { type: spec.type, driver: spec.driver };
   try {
     if (dump === undefined) throw error;
-    const facts = await storeDump(job, spec.instance, dump, writer);
+    const facts = await storeDump(job, spec.instance, dump, { writer, pace });
     const root = await writer.finish();
     context.emit({ type: 'component.finished', component: spec.instance, status: 'complete' });
     return {
@@ -208,18 +214,24 @@ function isRepositoryFault(error: BackupError): boolean {
   return error.code === 'NO_SPACE' || error.code === 'REPOSITORY_NOT_WRITABLE' || error.code === 'INTERNAL';
 }
 
+/** Where entries go, and how fast they are read. */
+interface StoredTo {
+  writer: ComponentWriter;
+  pace: ReadPace | undefined;
+}
+
 async function storeDump(
   { context, progress, deps }: CaptureJob,
   instance: string,
   dump: Dump,
-  writer: ComponentWriter,
+  to: StoredTo,
 ): Promise<ComponentFacts> {
   let changed = 0;
   try {
     for await (const entry of dump.entries()) {
       throwIfCancelled(context.signal);
       progress.file(entry.path);
-      if (!(await addEntry(entry, writer, progress))) continue;
+      if (!(await addEntry(entry, to, progress))) continue;
       changed++;
       const message = 'It changed while it was read';
       context.emit({ type: 'warning', component: instance, code: 'CHANGED_WHILE_READ', message, path: entry.path });
@@ -236,7 +248,8 @@ async function storeDump(
 }
 
 /** True when the file changed while it was read. */
-async function addEntry(entry: DumpEntry, writer: ComponentWriter, progress: CaptureProgress): Promise<boolean> {
+async function addEntry(entry: DumpEntry, to: StoredTo, progress: CaptureProgress): Promise<boolean> {
+  const { writer } = to;
   const names = pathToNames(entry.path);
   const meta = toTreeMeta(entry.meta);
   if (entry.kind === 'directory') {
@@ -251,7 +264,7 @@ async function addEntry(entry: DumpEntry, writer: ComponentWriter, progress: Cap
     writer.addFifo(names, meta);
     return false;
   }
-  return addFile(entry, names, meta, writer, (bytes) => {
+  return addFile(entry, names, meta, to, (bytes) => {
     progress.add(bytes);
   });
 }
@@ -260,7 +273,7 @@ async function addFile(
   entry: DumpEntry,
   names: Buffer[],
   meta: TreeMeta,
-  writer: ComponentWriter,
+  { writer, pace }: StoredTo,
   progress: (bytes: number) => void,
 ): Promise<boolean> {
   const { link, content } = entry;
@@ -282,7 +295,7 @@ async function addFile(
   }
   if (content === undefined) throw new BackupError('INTERNAL', `${entry.path} has no content`);
   if (content.kind === 'paged') {
-    await writer.addPaged(names, meta, content, progress);
+    await writer.addPaged(names, meta, pace === undefined ? content : pace.pages(content), progress);
     return false;
   }
   const finish = async (): Promise<{ meta: TreeMeta; changed: boolean }> => {
@@ -290,8 +303,9 @@ async function addFile(
     return { meta: end?.meta === undefined ? meta : toTreeMeta(end.meta), changed: end?.changed ?? false };
   };
   try {
+    const pieces = pace === undefined ? content.open({ holes: true }) : pace.pieces(content);
     const how = { byBlocks: content.sparse === true, ...(name ? { name } : {}) };
-    return (await writer.addStream(names, content.open({ holes: true }), finish, progress, how)).changed;
+    return (await writer.addStream(names, pieces, finish, progress, how)).changed;
   } catch (error) {
     // What was stored of it is referred to by nothing.
     if (content.failed?.(error) === true) return false;

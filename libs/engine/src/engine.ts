@@ -7,6 +7,7 @@ import { health } from './health.ts';
 import { holdBackup, type HoldRequest } from './hold.ts';
 import { EngineKeys } from './keys.ts';
 import { LIVE_LEASE, makeRepository, openRepository, withLease } from './opened.ts';
+import { withUploadsPaced } from './paced.ts';
 import { listBackups, listTree, showBackup, stats } from './queries.ts';
 import { recoverInterrupted } from './recover.ts';
 import { repair } from './repair.ts';
@@ -40,11 +41,12 @@ export class Engine {
 
   /** Carries out one command in this process. Throws a BackupError. */
   execute(command: Command, context: RunContext): Promise<RunOutcome> {
-    return watching(this.#deps, command, context, () => this.#carryOut(command, context));
+    return withUploadsPaced(this.#deps, context, (deps) =>
+      watching(deps, command, context, () => this.#carryOut(deps, command, context)),
+    );
   }
 
-  async #carryOut(command: Command, context: RunContext): Promise<RunOutcome> {
-    const deps = this.#deps;
+  async #carryOut(deps: EngineDeps, command: Command, context: RunContext): Promise<RunOutcome> {
     switch (command.command) {
       case 'init': {
         const { repository, keyLocation } = await makeRepository(deps, command.encryption ?? deps.config.encryption);

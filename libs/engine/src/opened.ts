@@ -1,7 +1,14 @@
 import { readdir } from 'node:fs/promises';
 import { BackupError, toBackupError } from '@foodsave-backup/kernel';
 import type { Component, ComponentContext } from '@foodsave-backup/component';
-import { FOLDERS, NO_LEASE, Repository, type CodecOptions, type Lease, type LeaseRequest } from '@foodsave-backup/repository';
+import {
+  FOLDERS,
+  NO_LEASE,
+  Repository,
+  type CodecOptions,
+  type Lease,
+  type LeaseRequest,
+} from '@foodsave-backup/repository';
 import type { ComponentSpec, EngineDeps } from './types.ts';
 
 /** Opens the repository that exists. Throws REPOSITORY_NOT_FOUND, WRONG_KEY, … */
@@ -79,7 +86,7 @@ function notEmpty(
 
 /** How new blobs are hashed and compressed. */
 export function codecOptions({ config }: EngineDeps): CodecOptions {
-  return { level: config.compressionLevel, threads: 2 };
+  return { level: config.compressionLevel, threads: config.threads };
 }
 
 /** Opens the repository, or makes one where there is nothing yet. */

@@ -92,6 +92,15 @@ export interface EngineConfig {
   checksums: boolean;
   /** zstd, 1 to 19. */
   compressionLevel: number;
+  /** How many threads compress, hash and encrypt beside the main one, 1 to 64. */
+  threads: number;
+  /** Bytes a second of each run; absent: as fast as it can. */
+  limits: {
+    /** Of the application, read while it is captured. */
+    readonly read?: number;
+    /** Put into the repository. */
+    readonly upload?: number;
+  };
   /** For a repository that does not exist yet. */
   encryption: boolean;
 }

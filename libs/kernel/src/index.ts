@@ -6,3 +6,4 @@ export * from './ids.ts';
 export * from './names.ts';
 export * from './abort.ts';
 export * from './assert.ts';
+export * from './rate.ts';

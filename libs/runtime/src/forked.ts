@@ -3,12 +3,20 @@ import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BackupError, deserializeError, toBackupError, type RunEvent } from '@foodsave-backup/kernel';
 import type { Command, Execute, Run, RunContext, RunOutcome } from '@foodsave-backup/engine';
+import { poolSize } from './threads.ts';
 
 /** How the child finds the configuration that its parent uses. */
 export interface ConfigSource {
   configPath?: string;
   repository?: string;
   cwd: string;
+}
+
+/** What the process of a run is started with. */
+export interface ForkOptions {
+  source: ConfigSource;
+  /** As configured: UV_THREADPOOL_SIZE is sized for them, unless the environment gives it. */
+  threads: number;
 }
 
 export interface ChildRequest {
@@ -29,19 +37,20 @@ const CANCEL_GRACE_MS = 15_000;
 
 /**
  * Carries out each run in a forked process, so that thread pool, event loop and SQLite's locks of the host stay its own. A child
- * that dies is an error of its run, never of the host; a child whose host dies ends by itself.
+ * that dies is an error of its run, never of the host; a child whose host dies ends by itself. It runs at a lower priority than
+ * the host.
  */
-export function forkedExecute(source: ConfigSource): Execute {
-  return (run, context) => new ForkedRun(source, run, context).finished;
+export function forkedExecute(options: ForkOptions): Execute {
+  return (run, context) => new ForkedRun(options, run, context).finished;
 }
 
 /**
  * The same for an export to ARCHIVE_DESCRIPTOR, whose archive goes into `out` as fast as that takes it. `out` ends only after
  * a whole archive; otherwise it is destroyed. Who closes it ends the run.
  */
-export function forkedExport(source: ConfigSource, out: Writable): Execute {
+export function forkedExport(options: ForkOptions, out: Writable): Execute {
   return async (run, context) => {
-    const forked = new ForkedRun(source, run, context, true);
+    const forked = new ForkedRun(options, run, context, true);
     const piped = pipeline(forked.archive, out, { end: false }).catch((error: unknown) => {
       if (!run.done) run.cancel('whoever took the archive has gone');
       return toBackupError(error, 'IO_ERROR');
@@ -71,11 +80,12 @@ class ForkedRun {
   readonly #child: ChildProcess;
 
   /** `piped`: with a pipe for an archive. */
-  constructor(source: ConfigSource, run: Run, context: RunContext, piped = false) {
+  constructor({ source, threads }: ForkOptions, run: Run, context: RunContext, piped = false) {
     const typescript = import.meta.url.endsWith('.ts');
     const entry = new URL(typescript ? './run-child/main.ts' : './run-child/main.js', import.meta.url);
     this.#child = fork(entry, {
       serialization: 'advanced',
+      env: { UV_THREADPOOL_SIZE: poolSize(threads), ...process.env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...(piped ? (['pipe'] as const) : [])],
     });
     this.finished = this.#follow(context);

@@ -75,7 +75,7 @@ describe('recovery files', () => {
 describe('a run in a process of its own', () => {
   it('whose process cannot do its work fails, and the host lives on', async () => {
     await using temp = await tempDir();
-    const execute = forkedExecute({ configPath: temp.join('absent.yaml'), cwd: temp.path });
+    const execute = forkedExecute({ source: { configPath: temp.join('absent.yaml'), cwd: temp.path }, threads: 1 });
     const manager = new RunManager(systemClock, execute);
     const view = await manager.submit({ command: 'cleanup' }, { actor: 'test' }).finished;
     expect(view.status).toBe('failed');

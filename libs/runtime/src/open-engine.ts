@@ -58,6 +58,8 @@ function engineConfig(config: ResolvedConfig): EngineConfig {
     verifyAfterCreate: config.verifyAfterCreate,
     checksums: config.checksumVerification,
     compressionLevel: config.compressionLevel,
+    threads: config.limits.threads,
+    limits: config.limits,
     encryption: config.encryptionEnabled,
   };
 }

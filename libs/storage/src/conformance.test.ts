@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '@foodsave-backup/kernel';
-import { BackupError } from '@foodsave-backup/kernel';
+import { BackupError, RateLimit } from '@foodsave-backup/kernel';
 import type { ConformanceMedium } from './conformance/index.ts';
 import { storageConformance } from './conformance/index.ts';
 import {
@@ -12,6 +12,7 @@ import {
   withFaults,
   withReadLimit,
   withRetry,
+  withUploadLimit,
 } from './index.ts';
 import type { StorageBackend } from './index.ts';
 
@@ -53,4 +54,15 @@ storageConformance(
 );
 storageConformance('a limit of one over memory', () =>
   Promise.resolve({ backend: withConcurrencyLimit(new MemoryStorage(), 1) }),
+);
+storageConformance(
+  'an upload limit over local',
+  decorated((backend) => {
+    let now = 0;
+    const sleep = async (ms: number): Promise<void> => {
+      now += ms;
+    };
+    const limit = new RateLimit(1000, { now: () => now, monotonic: () => now, sleep });
+    return withUploadLimit(backend, { limit, signal: new AbortController().signal, exempt: () => false });
+  }),
 );

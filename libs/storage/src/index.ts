@@ -8,5 +8,6 @@ export type { StorageOperation } from './decorators/forward.ts';
 export { withRetry } from './decorators/retry.ts';
 export type { RetryOptions } from './decorators/retry.ts';
 export { withConcurrencyLimit, withReadLimit } from './decorators/limit.ts';
+export { withUploadLimit } from './decorators/upload-limit.ts';
 export { withFaults } from './decorators/faults.ts';
 export type { FaultPlan, FaultyStorage } from './decorators/faults.ts';

@@ -46,7 +46,8 @@ export class BackupService implements OnModuleDestroy, BeforeApplicationShutdown
    * whoever takes it. `out` ends after a whole archive only.
    */
   download(command: Command, out: Writable): Run {
-    return this.runs.beside(command, forkedExport(this.#options.source, out));
+    const { source, config } = this.#options;
+    return this.runs.beside(command, forkedExport({ source, threads: config.limits.threads }, out));
   }
 
   /**

@@ -23,8 +23,8 @@ const OWN: Provider[] = [
   {
     provide: RunManager,
     inject: [BACKUP_OPTIONS],
-    useFactory: ({ source, clock, execute }: BackupModuleOptions) =>
-      new RunManager(clock ?? systemClock, execute ?? forkedExecute(source)),
+    useFactory: ({ config, source, clock, execute }: BackupModuleOptions) =>
+      new RunManager(clock ?? systemClock, execute ?? forkedExecute({ source, threads: config.limits.threads })),
   },
   BackupService,
   ComponentProber,

@@ -64,6 +64,7 @@ describe('a whole configuration', () => {
       retention: { daily: 7, weekly: 4, monthly: 12 },
       encryption: { enabled: true },
       compression: { level: 3 },
+      limits: {},
       verify: { afterCreate: true, checksums: true },
       server: { host: '127.0.0.1', port: 8000, allowedHosts: [] },
       logging: { level: 'info', file: './logs/app.log' },
@@ -85,6 +86,20 @@ describe('a whole configuration', () => {
     });
     expect(config.retention).toMatchObject({ daily: 3, weekly: 4, monthly: 12, timezone: 'UTC' });
     expect(config.logging.level).toBe('warn');
+  });
+
+  it('reads rates with their units, and their plain numbers', () => {
+    const limits = { threads: 2, read: '50 MB', upload: 1_500_000 };
+    expect(accepted({ components: COMPONENTS, limits }).limits).toEqual({
+      threads: 2,
+      read: 50e6,
+      upload: 1_500_000,
+    });
+    const [slip] = refused({ components: COMPONENTS, limits: { uplaod: '10 MB' } });
+    expect(slip).toMatchObject({ key: 'limits.uplaod', suggestion: 'upload' });
+    const [unit] = refused({ components: COMPONENTS, limits: { read: '50 Mb' } });
+    expect(unit).toMatchObject({ reason: expect.stringContaining('bytes a second') as string });
+    expect(unit?.example).toBe('limits: { read: 50 MB }');
   });
 
   it('finds every problem in one go', () => {
@@ -125,6 +140,14 @@ describe('a wrong value', () => {
     ['encryption.enabled', { enabled: 'yes' }],
     ['encryption.keyFile', { keyFile: 'a\0b' }],
     ['compression.level', { level: 0 }],
+    ['limits.threads', { threads: 0 }],
+    ['limits.threads', { threads: 65 }],
+    ['limits.threads', { threads: '2' }],
+    ['limits.read', { read: 50 }],
+    ['limits.read', { read: null }],
+    ['limits.read', { read: '50 Mbit' }],
+    ['limits.upload', { upload: '0 MB' }],
+    ['limits.upload', { upload: ['10 MB'] }],
     ['verify.afterCreate', { afterCreate: 1 }],
     ['verify.checksums', { checksums: 'no' }],
     ['server.host', { host: 'a b' }],

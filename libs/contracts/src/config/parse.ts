@@ -9,6 +9,7 @@ import {
   CompressionConfig,
   CopyConfig,
   EncryptionConfig,
+  LimitsConfig,
   LoggingConfig,
   ObjectLockConfig,
   RepositoryConfig,
@@ -31,6 +32,7 @@ export interface BackupConfig {
   readonly plugins: readonly string[];
   readonly encryption: EncryptionConfig;
   readonly compression: CompressionConfig;
+  readonly limits: LimitsConfig;
   readonly verify: VerifyConfig;
   readonly server: ServerConfig;
   readonly logging: LoggingConfig;
@@ -48,6 +50,7 @@ const SECTION_EXAMPLES: Readonly<Record<string, string>> = {
   plugins: 'plugins: [./backup/mail.js]',
   encryption: 'encryption: { enabled: true, keyFile: ./state/backup.key }',
   compression: 'compression: { level: 3 }',
+  limits: 'limits: { threads: 2, read: 50 MB, upload: 10 MB }',
   verify: 'verify: { afterCreate: true, checksums: true }',
   server: 'server: { host: 127.0.0.1, port: 8000 }',
   logging: 'logging: { level: info, file: ./logs/app.log }',
@@ -90,6 +93,7 @@ export function parseBackupConfig(value: unknown): ParsedConfig {
     plugins: top.plugins,
     encryption: of(EncryptionConfig, 'encryption'),
     compression: of(CompressionConfig, 'compression'),
+    limits: of(LimitsConfig, 'limits'),
     verify: of(VerifyConfig, 'verify'),
     server: of(ServerConfig, 'server'),
     logging: of(LoggingConfig, 'logging'),

@@ -1,5 +1,6 @@
 import { ValidateBy, ValidateIf, isIP } from 'class-validator';
 import type { ValidationArguments, ValidationOptions } from 'class-validator';
+import { parseRate, RATE_RULE } from '@foodsave-backup/kernel';
 import { cronProblem } from './cron.ts';
 
 /** Levels of the log, least to most urgent. */
@@ -91,6 +92,11 @@ export function IsCron(example: string): PropertyDecorator {
     },
     { context: { example } },
   );
+}
+
+/** A rate that `parseRate` has made a number of: bytes a second. */
+export function IsRate(example: string): PropertyDecorator {
+  return Rule('isRate', (value) => typeof value === 'number' && parseRate(value) === value, says(RATE_RULE, example));
 }
 
 /** Whether Intl knows `zone` (an IANA name such as `Europe/Warsaw`, `UTC`). */

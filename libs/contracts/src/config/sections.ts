@@ -12,7 +12,19 @@ import {
   Min,
   ValidateIf,
 } from 'class-validator';
-import { IsCron, IsPath, IsTimeZone, LOG_LEVELS, MayBeAbsent, Rule, isHost, parseLogLevel, says } from './rules.ts';
+import { parseRate } from '@foodsave-backup/kernel';
+import {
+  IsCron,
+  IsPath,
+  IsRate,
+  IsTimeZone,
+  LOG_LEVELS,
+  MayBeAbsent,
+  Rule,
+  isHost,
+  parseLogLevel,
+  says,
+} from './rules.ts';
 import type { LogLevel } from './rules.ts';
 
 /** Names of component instances and of copies. */
@@ -108,6 +120,31 @@ export class CompressionConfig {
   @Min(1, level)
   @Max(19, level)
   level = 3;
+}
+
+const threads = says('must be a whole number from 1 to 64', 'limits: { threads: 2 }');
+const toRate = ({ value }: { value: unknown }): unknown => parseRate(value) ?? value;
+
+/** What a run takes of the machine at most. */
+export class LimitsConfig {
+  /** How many threads compress, hash and encrypt beside the main one; absent: one less than there are processors, at least 1. */
+  @MayBeAbsent()
+  @IsInt(threads)
+  @Min(1, threads)
+  @Max(64, threads)
+  threads?: number;
+
+  /** Bytes of the application that a backup reads a second; written `50 MB`. Absent: as fast as it can. */
+  @MayBeAbsent()
+  @Transform(toRate)
+  @IsRate('limits: { read: 50 MB }')
+  read?: number;
+
+  /** Bytes that a run puts into the repository a second; written `10 MB`. Absent: as fast as it can. */
+  @MayBeAbsent()
+  @Transform(toRate)
+  @IsRate('limits: { upload: 10 MB }')
+  upload?: number;
 }
 
 export class VerifyConfig {

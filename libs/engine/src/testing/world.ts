@@ -81,6 +81,8 @@ export function depsOf(base: string, kinds: readonly Kind[], encryption: boolean
       verifyAfterCreate: true,
       checksums: true,
       compressionLevel: 1,
+      threads: 1,
+      limits: {},
       encryption,
       ...over.config,
     },

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
+import { availableParallelism } from 'node:os';
 import { inspect } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -95,6 +96,18 @@ describe('which configuration counts', () => {
 });
 
 describe('what a file says', () => {
+  it('limits a run; without a word the application keeps one processor', async () => {
+    const usual = Math.max(1, Math.min(64, availableParallelism() - 1));
+    workspace.write('backup.yaml', MINIMAL);
+    expect((await workspace.load()).limits).toEqual({ threads: usual });
+    workspace.write('backup.yaml', `${MINIMAL}limits: { read: 50 MB, upload: 1.5 MiB/s, threads: 3 }\n`);
+    expect((await workspace.load()).limits).toEqual({ threads: 3, read: 50e6, upload: 1.5 * 2 ** 20 });
+    workspace.write('backup.yaml', `${MINIMAL}limits: { raed: 50 MB }\n`);
+    expect((await workspace.refusal()).message).toContain(
+      'line 2: limits.raed is not a known key; did you mean "read"?',
+    );
+  });
+
   it('resolves paths from its own directory, and those of options from the working directory', async () => {
     const plugin = (type: string): string => `export default { type: '${type}', driver: 'd', open() {} };\n`;
     workspace.write('etc/mail.js', plugin('mail'));

@@ -5,6 +5,7 @@ import { ENV_KEYS, envText, readEnv } from './env.ts';
 import type { EnvSettings } from './env.ts';
 import { EMBEDDED_SOURCE } from './embedded.ts';
 import { layoutProblems } from './paths.ts';
+import { usualThreads } from '../threads.ts';
 import { configInvalid } from './problems.ts';
 import type { ConfigProblem } from './problems.ts';
 import type { LoadConfigOptions, ResolvedConfig, ResolvedSchedules } from './resolved.ts';
@@ -102,6 +103,7 @@ function resolve(
     keyFile: file.encryption.keyFile === undefined ? path.join(stateDir, 'backup.key') : at(file.encryption.keyFile),
     encryptionKey: env.encryptionKey,
     compressionLevel: file.compression.level,
+    limits: Object.freeze(limits(file)),
     retention: Object.freeze({
       daily: env.daily ?? file.retention.daily,
       weekly: env.weekly ?? file.retention.weekly,
@@ -120,6 +122,14 @@ function resolve(
     logFile: at(file.logging.file),
     overriddenByEnv: Object.freeze([...new Set(overridden.map(([, key]) => key))]),
   });
+}
+
+function limits({ limits: { threads, read, upload } }: BackupConfig): ResolvedConfig['limits'] {
+  return {
+    threads: threads ?? usualThreads(),
+    ...(read === undefined ? {} : { read }),
+    ...(upload === undefined ? {} : { upload }),
+  };
 }
 
 function schedules(file: BackupConfig, timezone: string): ResolvedSchedules {

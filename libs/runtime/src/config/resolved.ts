@@ -39,6 +39,14 @@ export interface ResolvedConfig {
   readonly encryptionKey: Secret | undefined;
   /** Zstandard level, 1 to 19. */
   readonly compressionLevel: number;
+  readonly limits: {
+    /** How many threads compress, hash and encrypt beside the main one, 1 to 64. */
+    readonly threads: number;
+    /** Bytes of the application that a backup reads a second. */
+    readonly read?: number;
+    /** Bytes that a run puts into the repository a second. */
+    readonly upload?: number;
+  };
 
   readonly retention: { readonly daily: number; readonly weekly: number; readonly monthly: number };
   /** IANA time zone in which retention counts days, weeks and months. */

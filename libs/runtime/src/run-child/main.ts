@@ -3,6 +3,7 @@ import { Run } from '@foodsave-backup/engine';
 import { loadConfig } from '../config/index.ts';
 import type { ChildMessage, ChildRequest } from '../forked.ts';
 import { openEngine } from '../open-engine.ts';
+import { giveWay } from './priority.ts';
 
 /** The process of one run: it reads the configuration itself, reports events, and ends when its host does. */
 async function main(request: ChildRequest): Promise<void> {
@@ -40,6 +41,7 @@ async function relay(run: Run): Promise<void> {
   }
 }
 
+giveWay();
 process.once('message', (request: ChildRequest) => {
   main(request).catch((error: unknown) => {
     const { code, message } = serializeError(error);

@@ -1,0 +1,25 @@
+import { availableParallelism } from 'node:os';
+
+/** Threads of a run beside its main one where nobody says how many: the application keeps a processor. */
+export function usualThreads(): number {
+  return Math.max(1, Math.min(64, availableParallelism() - 1));
+}
+
+/** What libuv has by default, for files alone. */
+const FILE_THREADS = 4;
+
+/**
+ * UV_THREADPOOL_SIZE of a process with so many threads for its data: files are read and written on the same pool, and must not
+ * wait for what is compressed. libuv reads the variable once, when the pool is first used.
+ */
+export function poolSize(threads: number): string {
+  return String(threads + FILE_THREADS);
+}
+
+/**
+ * The same for this process, before it touches its first file. That is before its configuration is read, so that the usual
+ * number of threads counts; what the environment says stays.
+ */
+export function sizeThreadPool(): void {
+  process.env['UV_THREADPOOL_SIZE'] ??= poolSize(usualThreads());
+}
