@@ -170,6 +170,16 @@ export interface PagedContent {
   pageCount: number;
   /** The bytes of pages `[first, first + count)`, `count * pageSize` long, valid until the next call. At most 4 MiB a call. */
   read(first: number, count: number): Promise<Uint8Array>;
+  /** Where there is no need to read what has not changed. */
+  hashed?: HashedPages;
+}
+
+/** Hashes of all pages, made by another process. Asked for in order, each page once. */
+export interface HashedPages {
+  /** For each page of `[first, first + count)` the first 16 bytes of SHA-256(`key` ‖ page). At most 4 MiB of pages a call. */
+  hashes(first: number, count: number, key: Uint8Array): Promise<Uint8Array>;
+  /** SHA-256 of all pages, 32 bytes; after the last of them. */
+  sha256(): Promise<Uint8Array>;
 }
 
 export interface Dump {

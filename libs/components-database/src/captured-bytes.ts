@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import { BackupError } from '@foodsave-backup/kernel';
-import { SourceMoved } from '@foodsave-backup/component';
+import { assert, BackupError } from '@foodsave-backup/kernel';
+import { PAGE_HASH_BYTES, SourceMoved, type HashedPages } from '@foodsave-backup/component';
 import type { SqliteChild } from './child/client.ts';
 import { HEADER_BYTES, parseHeader } from './header.ts';
 
@@ -11,6 +11,7 @@ export interface CapturedBytes {
   readonly pageSize?: number;
   /** Fills `into` with the bytes from `offset` on. At most 4 MiB; valid calls come one after the other. */
   read(into: Buffer, offset: number): Promise<void>;
+  readonly hashed?: HashedPages;
   /** To be asked after the last read. Throws SourceMoved when what was read is not of one state. */
   assertOneState(): Promise<void>;
   close(): Promise<void>;
@@ -63,47 +64,46 @@ export class PrivateCopy implements CapturedBytes {
 const SLOT_BYTES = 4 << 20;
 
 /**
- * A database that is read where it lies, by the child: it puts the bytes into a small file of ours, and is a piece ahead.
- * Opening the database here, and closing it, could drop the locks of an application in this process.
+ * A database that the child reads for us, a piece ahead: it puts the bytes into a small file of ours. Where it lies in place,
+ * opening it here, and closing it, could drop the locks of an application in this process; and whoever hashes pages there has
+ * a processor of its own.
  */
-export class InPlace implements CapturedBytes {
+export class ServedPages implements CapturedBytes, HashedPages {
   readonly size: number;
   readonly pageSize: number;
+  readonly hashed = this;
   private readonly child: SqliteChild;
   private readonly exchange: FileHandle;
+  private readonly inPlace: boolean;
   private ahead: { offset: number; length: number; slot: number; bytes: Promise<{ bytes: number }> } | undefined;
+  private hashing: { first: number; count: number; done: Promise<{ hashes: Uint8Array }> } | undefined;
 
-  private constructor(
-    child: SqliteChild,
-    exchange: FileHandle,
-    { bytes, pageSize }: { bytes: number; pageSize: number },
-  ) {
+  private constructor(child: SqliteChild, exchange: FileHandle, { bytes, pageSize, inPlace }: Served) {
     this.child = child;
     this.exchange = exchange;
     this.size = bytes;
     this.pageSize = pageSize;
+    this.inPlace = inPlace;
   }
 
   /** `exchange`: the path of the file that the child made. */
-  static async open(
-    child: SqliteChild,
-    exchange: string,
-    still: { bytes: number; pageSize: number },
-  ): Promise<InPlace> {
-    return new InPlace(child, await open(exchange, 'r'), still);
+  static async open(child: SqliteChild, exchange: string, served: Served): Promise<ServedPages> {
+    return new ServedPages(child, await open(exchange, 'r'), served);
   }
 
   async read(into: Buffer, offset: number): Promise<void> {
     const { length } = into;
     const known = this.ahead?.offset === offset && this.ahead.length === length ? this.ahead : undefined;
     const { slot, bytes } = known ?? this.ask(offset, length, 0);
+    this.ahead = undefined;
     if ((await bytes).bytes < length) throw new SourceMoved('The database');
     const next = offset + length;
-    if (next < this.size) this.ask(next, Math.min(length, this.size - next), 1 - slot);
+    // Whoever reads as much as can be asked for reads everything.
+    if (next < this.size && length === SLOT_BYTES) this.ask(next, Math.min(length, this.size - next), 1 - slot);
     if ((await readFully(this.exchange, into, slot * SLOT_BYTES)) < length) throw new SourceMoved('The database');
   }
 
-  private ask(offset: number, length: number, slot: number): NonNullable<InPlace['ahead']> {
+  private ask(offset: number, length: number, slot: number): NonNullable<ServedPages['ahead']> {
     const bytes = this.child.call('pages', { offset, length, at: slot * SLOT_BYTES });
     // Whoever reads there sees why it failed.
     bytes.catch(() => undefined);
@@ -111,14 +111,47 @@ export class InPlace implements CapturedBytes {
     return this.ahead;
   }
 
+  async hashes(first: number, count: number, key: Uint8Array): Promise<Uint8Array> {
+    const known = this.hashing?.first === first && this.hashing.count === count ? this.hashing : undefined;
+    // Each page is hashed once: the digest of them all is made on the way.
+    assert(known !== undefined || this.hashing === undefined, 'pages are hashed in order');
+    const { done } = known ?? this.askHashes(first, count, key);
+    this.hashing = undefined;
+    const { hashes } = await done;
+    if (hashes.length !== count * PAGE_HASH_BYTES) throw new SourceMoved('The database');
+    const left = this.size / this.pageSize - first - count;
+    if (left > 0) this.askHashes(first + count, Math.min(count, left), key);
+    return hashes;
+  }
+
+  private askHashes(first: number, count: number, key: Uint8Array): NonNullable<ServedPages['hashing']> {
+    const { pageSize } = this;
+    const request = { offset: first * pageSize, length: count * pageSize, pageSize, key };
+    const done = this.child.call('hashPages', request);
+    done.catch(() => undefined);
+    this.hashing = { first, count, done };
+    return this.hashing;
+  }
+
+  async sha256(): Promise<Uint8Array> {
+    return Buffer.from((await this.child.call('digest', {})).sha256, 'hex');
+  }
+
   async assertOneState(): Promise<void> {
     await this.ahead?.bytes;
-    if (!(await this.child.call('isStill', {})).still) throw new SourceMoved('The database');
+    if (this.inPlace && !(await this.child.call('isStill', {})).still) throw new SourceMoved('The database');
   }
 
   close(): Promise<void> {
     return this.exchange.close();
   }
+}
+
+interface Served {
+  bytes: number;
+  pageSize: number;
+  /** Of a source that may move, not of a private copy. */
+  inPlace: boolean;
 }
 
 /** Bytes that were read: fewer than `into` has only at the end of the file. */

@@ -12,7 +12,7 @@ import {
   type EntryMeta,
 } from '@foodsave-backup/component';
 import { BackupError, assert, isoTime, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
-import { InPlace, PrivateCopy, type CapturedBytes } from './captured-bytes.ts';
+import { PrivateCopy, ServedPages, type CapturedBytes } from './captured-bytes.ts';
 import { SqliteChild } from './child/client.ts';
 import type { CaptureResult, DatabaseFacts } from './child/protocol.ts';
 import type { SqliteSource } from './sqlite-source.ts';
@@ -75,7 +75,7 @@ async function openInPlace({ source, directory, child }: Opening): Promise<Opene
   if (still === undefined) return undefined;
   const capturedAt = isoTime(source.context.clock);
   const { binding, journalMode } = still;
-  const bytes = await InPlace.open(child, exchange, still);
+  const bytes = await ServedPages.open(child, exchange, { ...still, inPlace: true });
   const facts = child.call('facts', { path: still.source, integrity: integrityCheck, inPlace: true });
   const capture = { method: 'in-place' as const, journalMode, longestStallMs: 0, restarts: 0, binding };
   return { bytes, capture, capturedAt, facts: facts.then(refuseDamage) };
@@ -103,8 +103,20 @@ async function openCopy({ source, run, directory, child }: Opening): Promise<Ope
       path: layoutPath(context.baseDir, path),
     });
   }
+  const bytes = await servedCopy(child, snapshot, directory);
   const facts = child.call('facts', { path: snapshot, integrity: settings.integrityCheck });
-  return { bytes: await PrivateCopy.open(snapshot), capture, capturedAt, facts };
+  return { bytes, capture, capturedAt, facts };
+}
+
+/** What is not whole pages is read here, byte by byte. */
+async function servedCopy(child: SqliteChild, snapshot: string, directory: string): Promise<CapturedBytes> {
+  const copy = await PrivateCopy.open(snapshot);
+  const { size, pageSize } = copy;
+  if (pageSize === undefined) return copy;
+  await copy.close();
+  const exchange = join(directory, 'pages');
+  await child.call('serveCopy', { path: snapshot, exchange });
+  return ServedPages.open(child, exchange, { bytes: size, pageSize, inPlace: false });
 }
 
 interface Captured extends Opened {
@@ -174,13 +186,14 @@ class SqliteDump implements Dump {
   }
 
   private content(): EntryContent {
-    const { size, pageSize } = this.captured.bytes;
+    const { size, pageSize, hashed } = this.captured.bytes;
     if (pageSize === undefined) return { kind: 'stream', open: () => this.pieces() };
     const pageCount = size / pageSize;
     return {
       kind: 'paged',
       pageSize,
       pageCount,
+      ...(hashed === undefined ? {} : { hashed }),
       read: (first, count) => {
         assert(first >= 0 && count > 0 && first + count <= pageCount, 'pages inside the database are asked for');
         assert(count * pageSize <= MAX_READ, 'at most 4 MiB are asked for');

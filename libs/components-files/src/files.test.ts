@@ -235,7 +235,7 @@ describe('a source that moves', () => {
   it('reports files and directories that vanish or are swapped while it walks', async () => {
     await put('data/a');
     for (const path of ['data/d1/x', 'data/d2/x', 'data/d3/x']) await put(path);
-    for (let i = 0; i < 20; i++) await put(`data/d9/f${i}`);
+    for (let i = 0; i < 60; i++) await put(`data/d9/f${i}`);
     const watched = run();
     const dump = await open({ include: ['data'] }).openDump(watched);
     const seen: string[] = [];

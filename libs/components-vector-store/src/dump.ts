@@ -108,10 +108,24 @@ export class StoreDump implements Dump {
       async *open() {
         const reader = await store.reader(path);
         if (!reader) return;
-        const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, reader.size));
-        for (let at = 0; at < reader.size; at += PIECE_BYTES) {
-          throwIfCancelled(signal);
-          yield await reader.read(at, Math.min(PIECE_BYTES, reader.size - at), buffer);
+        const { size } = reader;
+        // Two, one of which is filled while the other is looked at.
+        const buffers = [0, 1].map(() => Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, size)));
+        const ask = (at: number): Promise<Uint8Array> => {
+          const piece = reader.read(at, Math.min(PIECE_BYTES, size - at), buffers[(at / PIECE_BYTES) & 1]);
+          piece.catch(() => undefined);
+          return piece;
+        };
+        let next = size > 0 ? ask(0) : undefined;
+        try {
+          for (let at = PIECE_BYTES; next !== undefined; at += PIECE_BYTES) {
+            throwIfCancelled(signal);
+            const piece = await next;
+            next = at < size ? ask(at) : undefined;
+            yield piece;
+          }
+        } finally {
+          await next?.catch(() => undefined);
         }
       },
     };

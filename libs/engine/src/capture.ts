@@ -1,12 +1,11 @@
 import { BackupError, isoTime, serializeError, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
-import type { ContentDigest } from '@foodsave-backup/kernel';
-import type { ComponentFacts, Dump, DumpEntry, EntryMeta, PreviousEntry, Xattr } from '@foodsave-backup/component';
-import type { FileEntry, ManifestComponent, TreeEntry, TreeMeta, TreeXattr } from '@foodsave-backup/repository';
-import type { BackupSession, ComponentWriter } from '@foodsave-backup/repository';
-import { decodeName, encodeName, SourceMoved } from '@foodsave-backup/component';
-import { pathToNames } from './names-path.ts';
+import { encodeName, SourceMoved, type ComponentFacts, type Dump, type DumpEntry } from '@foodsave-backup/component';
+import type { BackupSession, ComponentWriter, ManifestComponent, TreeMeta } from '@foodsave-backup/repository';
+import { toTreeMeta } from './entry-meta.ts';
+import { PathNames } from './names-path.ts';
 import { openComponent } from './opened.ts';
 import { ReadPace } from './paced.ts';
+import { PreviousEntries } from './previous-entries.ts';
 import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
 
 type ProgressMark = Pick<CaptureProgress, 'doneBytes' | 'doneFiles'>;
@@ -91,6 +90,7 @@ interface OpenedSource {
   /** See `DumpRun`. */
   attempt: number;
   writer: ComponentWriter;
+  previous: PreviousEntries;
   dump?: Dump;
   error?: unknown;
 }
@@ -141,6 +141,7 @@ async function openSource(
   const { deps, context, session } = job;
   const root = before?.root === undefined ? undefined : Buffer.from(before.root, 'hex');
   const writer = session.component(spec.type, root, true);
+  const previous = new PreviousEntries(writer);
   try {
     const component = openComponent(deps, spec, job.scratchDir, session.repository.keys.encrypted, job.skipMissing);
     const dump = await component.openDump({
@@ -149,14 +150,14 @@ async function openSource(
       warn: (warning) => {
         context.emit({ type: 'warning', component: spec.instance, ...warning });
       },
-      previous: async (path) => toPrevious(await writer.previous(pathToNames(path))),
+      previous: (path) => previous.find(path),
       ...(before?.capturedAt === undefined
         ? {}
         : { previousFacts: { ...before.facts, capturedAt: before.capturedAt } }),
     });
-    return { spec, attempt, writer, dump };
+    return { spec, attempt, writer, previous, dump };
   } catch (error) {
-    return { spec, attempt, writer, error };
+    return { spec, attempt, writer, previous, error };
   }
 }
 
@@ -166,14 +167,14 @@ async function storeSource(
   opened: OpenedSource,
   pace: ReadPace | undefined,
 ): Promise<CapturedComponent | 'again'> {
-  const { spec, attempt, writer, dump, error } = opened;
+  const { spec, attempt, writer, previous, dump, error } = opened;
   const { context } = job;
   if (attempt === 1) context.emit({ type: 'component.started', component: spec.instance });
   const mark = job.progress.enter(spec.instance);
   const base = { type: spec.type, driver: spec.driver };
   try {
     if (dump === undefined) throw error;
-    const facts = await storeDump(job, spec.instance, dump, { writer, pace });
+    const facts = await storeDump(job, spec.instance, dump, { writer, previous, names: new PathNames(), pace });
     const root = await writer.finish();
     context.emit({ type: 'component.finished', component: spec.instance, status: 'complete' });
     return {
@@ -217,6 +218,8 @@ function isRepositoryFault(error: BackupError): boolean {
 /** Where entries go, and how fast they are read. */
 interface StoredTo {
   writer: ComponentWriter;
+  previous: PreviousEntries;
+  names: PathNames;
   pace: ReadPace | undefined;
 }
 
@@ -250,7 +253,7 @@ async function storeDump(
 /** True when the file changed while it was read. */
 async function addEntry(entry: DumpEntry, to: StoredTo, progress: CaptureProgress): Promise<boolean> {
   const { writer } = to;
-  const names = pathToNames(entry.path);
+  const names = to.names.of(entry.path);
   const meta = toTreeMeta(entry.meta);
   if (entry.kind === 'directory') {
     writer.addDirectory(names, meta);
@@ -273,17 +276,17 @@ async function addFile(
   entry: DumpEntry,
   names: Buffer[],
   meta: TreeMeta,
-  { writer, pace }: StoredTo,
+  { writer, previous, pace }: StoredTo,
   progress: (bytes: number) => void,
 ): Promise<boolean> {
   const { link, content } = entry;
   const name = link && { link: Buffer.from(link.id), names: link.names };
   if (entry.unchanged === true) {
-    const before = await writer.previous(names);
-    if (before?.type !== 'file')
+    const before = await previous.take(entry.path);
+    if (before?.entry.type !== 'file')
       throw new BackupError('INTERNAL', `${entry.path} was called unchanged and has no previous version`);
     writer.addUnchanged(names, meta, before, name);
-    progress(before.size);
+    progress(before.entry.size);
     return false;
   }
   if (name && link.again) {
@@ -311,44 +314,4 @@ async function addFile(
     if (content.failed?.(error) === true) return false;
     throw error;
   }
-}
-
-function toTreeMeta(meta: EntryMeta): TreeMeta {
-  const { mode, uid, gid, mtimeNs, ctimeNs, inode, xattrs } = meta;
-  return {
-    mode,
-    uid,
-    gid,
-    mtimeNs,
-    ...(ctimeNs === undefined ? {} : { ctimeNs }),
-    ...(inode === undefined ? {} : { inode }),
-    ...(xattrs === undefined ? {} : { xattrs: xattrs.map(toTreeXattr) }),
-  };
-}
-
-function toTreeXattr({ name, value }: Xattr): TreeXattr {
-  return { name: encodeName(name), value: Buffer.from(value.buffer, value.byteOffset, value.byteLength) };
-}
-
-export function toEntryMeta(entry: TreeEntry): EntryMeta {
-  const { mode, mtimeNs, ctimeNs, inode } = entry;
-  const base: EntryMeta = { mode, mtimeNs, uid: entry.uid ?? 0, gid: entry.gid ?? 0 };
-  if (ctimeNs !== undefined) base.ctimeNs = ctimeNs;
-  if (inode !== undefined) base.inode = inode;
-  if (entry.xattrs) base.xattrs = entry.xattrs.map(({ name, value }) => ({ name: decodeName(name), value }));
-  return base;
-}
-
-/** The hash that a file has. */
-export function digestOf({ sha256, blockSha256 }: FileEntry): ContentDigest {
-  if (blockSha256 !== undefined) return { blockSha256 };
-  return sha256 === undefined ? {} : { sha256 };
-}
-
-function toPrevious(entry: TreeEntry | undefined): PreviousEntry | undefined {
-  if (entry === undefined) return undefined;
-  const size = entry.type === 'file' ? entry.size : 0;
-  const previous: PreviousEntry = { kind: entry.type, size, meta: toEntryMeta(entry) };
-  if (entry.type === 'file') Object.assign(previous, digestOf(entry));
-  return previous;
 }

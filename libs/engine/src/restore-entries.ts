@@ -2,7 +2,7 @@ import { toBackupError, type BackupError } from '@foodsave-backup/kernel';
 import { contentSource, decodeName, type RestoreEntry } from '@foodsave-backup/component';
 import type { ManifestComponent, TreeEntry } from '@foodsave-backup/repository';
 import { readPieces, type BlobReader, type TreeReader } from '@foodsave-backup/repository';
-import { digestOf, toEntryMeta } from './capture.ts';
+import { digestOf, toEntryMeta } from './entry-meta.ts';
 import { namesToPath, wanted } from './names-path.ts';
 
 export interface Source {

@@ -8,6 +8,12 @@ export function malformed(what: string): BackupError {
 }
 
 const MAX_VARINT_BYTES = 10;
+/** Of the ten groups of seven bits of a 64-bit number, those whose sum is a safe integer. */
+const LOW_COUNT = 7;
+const LOW_BITS = 49n;
+const LOW_GROUPS = (1n << LOW_BITS) - 1n;
+/** What the other three reach at most is below this: 64 bits in all. */
+const HIGH_END = 2 ** 15;
 
 /** Grows as it is written to; `finish()` gives the bytes written. */
 export class ByteWriter {
@@ -56,13 +62,21 @@ export class ByteWriter {
 
   /** Zigzag varint of a signed 64-bit integer. */
   zigzag(value: bigint): this {
-    let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n));
+    const whole = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n));
+    // In halves of seven-bit groups: arithmetic of big integers for each byte takes ten times as long.
+    let low = Number(whole & LOW_GROUPS);
+    let high = Number(whole >> LOW_BITS);
     this.#reserve(MAX_VARINT_BYTES);
-    while (rest >= 0x80n) {
-      this.#buffer[this.#length++] = Number(rest & 0x7fn) | 0x80;
-      rest >>= 7n;
+    for (let i = 0; high > 0 ? i < LOW_COUNT : low >= 0x80; i++) {
+      this.#buffer[this.#length++] = (low % 0x80) | 0x80;
+      low = Math.floor(low / 0x80);
     }
-    this.#buffer[this.#length++] = Number(rest);
+    if (high === 0) {
+      this.#buffer[this.#length++] = low;
+      return this;
+    }
+    for (; high >= 0x80; high >>>= 7) this.#buffer[this.#length++] = (high & 0x7f) | 0x80;
+    this.#buffer[this.#length++] = high;
     return this;
   }
 
@@ -79,11 +93,19 @@ export class ByteWriter {
   }
 
   numberField(tag: number, value: number): this {
-    return this.field(tag, new ByteWriter(MAX_VARINT_BYTES).varint(value).finish());
+    this.varint(tag).u8(0);
+    const start = this.#length;
+    this.varint(value);
+    this.#buffer[start - 1] = this.#length - start;
+    return this;
   }
 
   zigzagField(tag: number, value: bigint): this {
-    return this.field(tag, new ByteWriter(MAX_VARINT_BYTES).zigzag(value).finish());
+    this.varint(tag).u8(0);
+    const start = this.#length;
+    this.zigzag(value);
+    this.#buffer[start - 1] = this.#length - start;
+    return this;
   }
 
   /** The bytes written; the writer must not be used afterwards. */
@@ -136,15 +158,37 @@ export class ByteReader {
   }
 
   zigzag(): bigint {
-    let value = 0n;
+    let low = 0;
+    let high = 0;
+    let factor = 1;
     for (let i = 0; i < MAX_VARINT_BYTES; i++) {
       const byte = this.u8();
-      value |= BigInt(byte & 0x7f) << BigInt(7 * i);
-      if (byte >= 0x80) continue;
-      if ((byte === 0 && i > 0) || value >= 1n << 64n) throw malformed('a number is out of range');
-      return BigInt.asIntN(64, (value >> 1n) ^ -(value & 1n));
+      if (i === LOW_COUNT) factor = 1;
+      if (i < LOW_COUNT) low += (byte & 0x7f) * factor;
+      else high += (byte & 0x7f) * factor;
+      if (byte < 0x80) {
+        if ((byte === 0 && i > 0) || high >= HIGH_END) throw malformed('a number is out of range');
+        const value = high === 0 ? BigInt(low) : (BigInt(high) << LOW_BITS) | BigInt(low);
+        return BigInt.asIntN(64, (value >> 1n) ^ -(value & 1n));
+      }
+      factor *= 0x80;
     }
     throw malformed('a number is too long');
+  }
+
+  /** The number that fills the next `length` bytes. */
+  numberIn(length: number): number {
+    const end = this.#at + length;
+    const value = this.varint();
+    if (this.#at !== end) throw malformed('a number does not fill its field');
+    return value;
+  }
+
+  zigzagIn(length: number): bigint {
+    const end = this.#at + length;
+    const value = this.zigzag();
+    if (this.#at !== end) throw malformed('a number does not fill its field');
+    return value;
   }
 
   /** A view, not a copy. */
@@ -190,13 +234,6 @@ export function unknownField(tag: number, where: string): void {
 export function numberOf(value: Buffer): number {
   const reader = new ByteReader(value);
   const number = reader.varint();
-  reader.end();
-  return number;
-}
-
-export function zigzagOf(value: Buffer): bigint {
-  const reader = new ByteReader(value);
-  const number = reader.zigzag();
   reader.end();
   return number;
 }

@@ -9,7 +9,11 @@ export interface ChunkerSizes {
   max: number;
 }
 
-export const DEFAULT_CHUNKS: ChunkerSizes = { min: 256 * 1024, average: 1024 * 1024, max: 4 * 1024 * 1024 };
+/**
+ * Of ten nights of the sample, a MiB on average stores 0.6 MB more each night: what is appended to a file costs its last chunk. A
+ * quarter of it makes four times the entries of an index (2026-11-28, npm run bench).
+ */
+export const DEFAULT_CHUNKS: ChunkerSizes = { min: 128 * 1024, average: 512 * 1024, max: 2 * 1024 * 1024 };
 
 /**
  * Content-defined chunking after FastCDC (Xia et al., USENIX ATC 2016): a gear hash, cut points skipped below the minimum,

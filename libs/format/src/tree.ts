@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, idOf, malformed, numberOf, readFields, unknownField, zigzagOf } from './bytes.ts';
+import { ByteReader, ByteWriter, idOf, malformed, numberOf, readFields, unknownField } from './bytes.ts';
 import { decodeExtents, encodeExtents, type ExtentList } from './extents.ts';
 import { LIMITS } from './limits.ts';
 
@@ -154,94 +154,167 @@ export function encodeTreeIndex(children: readonly TreeChild[]): Buffer {
 
 /** Parses a node and refuses names that are unsafe or out of order: a hostile repository must not reach the file system. */
 export function decodeTreeNode(bytes: Uint8Array): TreeNode {
+  const node = decodeTreeRecords(bytes);
+  return 'records' in node ? { leaf: true, entries: node.records.map(({ entry }) => entry) } : node;
+}
+
+/** An entry, and its bytes as `encodeEntry` made them: a view of the node. */
+export interface TreeRecord {
+  entry: TreeEntry;
+  encoded: Buffer;
+}
+
+/** The same, for who may store an entry again as it is. */
+export function decodeTreeRecords(
+  bytes: Uint8Array,
+): { records: TreeRecord[] } | { leaf: false; children: TreeChild[] } {
   let kind: number | undefined;
-  const entries: TreeEntry[] = [];
+  const records: TreeRecord[] = [];
   const children: TreeChild[] = [];
   for (const [tag, value] of readFields(bytes, [1])) {
     if (tag === 1) kind = numberOf(value);
     else if (tag === 3) {
       const entry = decodeEntry(value);
-      const previous = entries.at(-1);
+      const previous = records.at(-1)?.entry;
       if (previous !== undefined && Buffer.compare(previous.name, entry.name) >= 0)
         throw malformed('names out of order');
-      entries.push(entry);
+      records.push({ entry, encoded: value });
     } else if (tag === 5) {
       const reader = new ByteReader(value);
       children.push({ id: idOf(reader.bytes(32)), firstName: reader.bytes(reader.remaining) });
     } else unknownField(tag, 'a tree node');
   }
-  if (kind === 0 && children.length === 0) return { leaf: true, entries };
-  if (kind === 1 && entries.length === 0 && children.length > 0) return { leaf: false, children };
+  if (kind === 0 && children.length === 0) return { records };
+  if (kind === 1 && records.length === 0 && children.length > 0) return { leaf: false, children };
   throw malformed('a tree node');
 }
 
-type Fields = Map<number, Buffer>;
+/** What stands in the record of an entry, before it is known to make sense. */
+interface Fields {
+  name?: Buffer;
+  type?: number;
+  mode?: number;
+  mtimeNs?: bigint;
+  uid?: number;
+  gid?: number;
+  ctimeNs?: bigint;
+  inode?: bigint;
+  xattrs?: TreeXattr[];
+  size?: number;
+  sha256?: Buffer;
+  blockSha256?: Buffer;
+  extents?: ExtentList;
+  extentRoot?: Buffer;
+  pageSize?: number;
+  link?: Buffer;
+  holeBytes?: number;
+  tree?: Buffer;
+  files?: number;
+  bytes?: number;
+  target?: Buffer;
+  changedWhileRead?: boolean;
+  implied?: boolean;
+}
 
-const ENTRY_TAGS = new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 24]);
+type Parse = (fields: Fields, reader: ByteReader, length: number) => void;
+
+/** By tag. One pass without a view for each field: a backup reads the entry of every file of the one before. */
+const PARSERS: readonly (Parse | undefined)[] = [
+  undefined,
+  (f, r, n) => (f.name = r.bytes(n)),
+  (f, r, n) => (f.uid = r.numberIn(n)),
+  (f, r, n) => (f.type = r.numberIn(n)),
+  (f, r, n) => (f.gid = r.numberIn(n)),
+  (f, r, n) => (f.mode = r.numberIn(n)),
+  (f, r, n) => (f.pageSize = r.numberIn(n)),
+  (f, r, n) => (f.mtimeNs = r.zigzagIn(n)),
+  (f, r, n) => (f.ctimeNs = r.zigzagIn(n)),
+  (f, r, n) => (f.size = r.numberIn(n)),
+  (f, r, n) => (f.inode = BigInt.asUintN(64, r.zigzagIn(n))),
+  (f, r, n) => (f.sha256 = idOf(r.bytes(n))),
+  (f, r, n) => (f.changedWhileRead = flag(r, n)),
+  (f, r, n) => (f.extents = decodeExtents(r.bytes(n))),
+  (f, r, n) => (f.files = r.numberIn(n)),
+  (f, r, n) => (f.extentRoot = idOf(r.bytes(n))),
+  (f, r, n) => (f.bytes = r.numberIn(n)),
+  (f, r, n) => (f.tree = idOf(r.bytes(n))),
+  (f, r, n) => (f.implied = flag(r, n)),
+  (f, r, n) => (f.target = r.bytes(n)),
+  (f, r, n) => (f.link = r.bytes(n)),
+  (f, r, n) => (f.blockSha256 = idOf(r.bytes(n))),
+  (f, r, n) => (f.xattrs = decodeXattrs(r.bytes(n))),
+  undefined,
+  (f, r, n) => (f.holeBytes = r.numberIn(n)),
+];
+
+/** What such a field holds does not matter, as long as it is there. */
+function flag(reader: ByteReader, length: number): true {
+  reader.bytes(length);
+  return true;
+}
 
 function decodeEntry(record: Uint8Array): TreeEntry {
-  const fields: Fields = new Map();
-  for (const [tag, value] of readFields(record)) {
-    if (!ENTRY_TAGS.has(tag)) unknownField(tag, 'a tree entry');
-    else if (fields.has(tag)) throw malformed('a field of a tree entry occurs twice');
-    else fields.set(tag, value);
+  const fields: Fields = {};
+  const reader = new ByteReader(record);
+  let seen = 0;
+  while (reader.remaining > 0) {
+    const tag = reader.varint();
+    const length = reader.varint();
+    const parse = PARSERS[tag];
+    if (parse === undefined) {
+      unknownField(tag, 'a tree entry');
+      reader.bytes(length);
+      continue;
+    }
+    if ((seen & (1 << tag)) !== 0) throw malformed('a field of a tree entry occurs twice');
+    seen |= 1 << tag;
+    parse(fields, reader, length);
   }
-  const name = required(fields, 1);
-  assertName(name);
-  const mode = numberOf(required(fields, 5));
-  if (mode > 0o7777) throw malformed('mode of a tree entry');
-  const base: EntryBase = { name, mode, mtimeNs: zigzagOf(required(fields, 7)) };
-  const uid = fields.get(2);
-  const gid = fields.get(4);
-  const ctime = fields.get(8);
-  const inode = fields.get(10);
-  if (uid) base.uid = numberOf(uid);
-  if (gid) base.gid = numberOf(gid);
-  if (ctime) base.ctimeNs = zigzagOf(ctime);
-  if (inode) base.inode = BigInt.asUintN(64, zigzagOf(inode));
-  const xattrs = fields.get(22);
-  if (xattrs) base.xattrs = decodeXattrs(xattrs);
-  const type = numberOf(required(fields, 3));
-  if (type === TYPE_CODE.file) return decodeFile(base, fields);
-  if (type === TYPE_CODE.symlink) return { ...base, type: 'symlink', target: required(fields, 19) };
+  const { type } = fields;
+  const base = baseOf(fields);
+  if (type === TYPE_CODE.file) return fileOf(base, fields);
+  if (type === TYPE_CODE.symlink) return { ...base, type: 'symlink', target: fields.target ?? lacking(19) };
   if (type === TYPE_CODE.fifo) return { ...base, type: 'fifo' };
-  if (type !== TYPE_CODE.directory) throw malformed(`unknown entry type ${type}`);
-  const entry: DirectoryEntry = { ...base, type: 'directory', tree: idOf(required(fields, 17)) };
-  const files = fields.get(14);
-  const bytes = fields.get(16);
-  if (files) entry.files = numberOf(files);
-  if (bytes) entry.bytes = numberOf(bytes);
-  if (fields.has(18)) entry.implied = true;
+  if (type !== TYPE_CODE.directory) throw malformed(`unknown entry type ${type ?? 'none'}`);
+  const entry: DirectoryEntry = { ...base, type: 'directory', tree: fields.tree ?? lacking(17) };
+  if (fields.files !== undefined) entry.files = fields.files;
+  if (fields.bytes !== undefined) entry.bytes = fields.bytes;
+  if (fields.implied === true) entry.implied = true;
   return entry;
 }
 
-function decodeFile(base: EntryBase, fields: Fields): FileEntry {
-  const entry: FileEntry = { ...base, type: 'file', size: numberOf(required(fields, 9)) };
-  const blocks = fields.get(21);
-  if (blocks) entry.blockSha256 = idOf(blocks);
-  else entry.sha256 = idOf(required(fields, 11));
-  if (blocks && fields.has(11)) throw malformed('a file has two hashes');
-  const extents = fields.get(13);
-  const root = fields.get(15);
-  const pageSize = fields.get(6);
-  if (extents) entry.extents = decodeExtents(extents);
-  if (root) entry.extentRoot = idOf(root);
-  if (pageSize) entry.pageSize = numberOf(pageSize);
-  if (fields.has(12)) entry.changedWhileRead = true;
-  const link = fields.get(20);
-  const holes = fields.get(24);
-  if (link) entry.link = link;
-  if (link && (link.length === 0 || link.length > 32)) throw malformed('the link of a file');
-  if (holes) entry.holeBytes = numberOf(holes);
-  const sources = (extents ? 1 : 0) + (root ? 1 : 0);
+function baseOf({ name, mode, mtimeNs, uid, gid, ctimeNs, inode, xattrs }: Fields): EntryBase {
+  assertName(name ?? lacking(1));
+  if (mode !== undefined && mode > 0o7777) throw malformed('mode of a tree entry');
+  const base: EntryBase = { name: name ?? lacking(1), mode: mode ?? lacking(5), mtimeNs: mtimeNs ?? lacking(7) };
+  if (uid !== undefined) base.uid = uid;
+  if (gid !== undefined) base.gid = gid;
+  if (ctimeNs !== undefined) base.ctimeNs = ctimeNs;
+  if (inode !== undefined) base.inode = inode;
+  if (xattrs !== undefined) base.xattrs = xattrs;
+  return base;
+}
+
+function fileOf(base: EntryBase, fields: Fields): FileEntry {
+  const { size, sha256, blockSha256, extents, extentRoot, pageSize, link, holeBytes } = fields;
+  const entry: FileEntry = { ...base, type: 'file', size: size ?? lacking(9) };
+  if (blockSha256 !== undefined) entry.blockSha256 = blockSha256;
+  else entry.sha256 = sha256 ?? lacking(11);
+  if (blockSha256 !== undefined && sha256 !== undefined) throw malformed('a file has two hashes');
+  if (extents !== undefined) entry.extents = extents;
+  if (extentRoot !== undefined) entry.extentRoot = extentRoot;
+  if (pageSize !== undefined) entry.pageSize = pageSize;
+  if (fields.changedWhileRead === true) entry.changedWhileRead = true;
+  if (link !== undefined) entry.link = link;
+  if (link !== undefined && (link.length === 0 || link.length > 32)) throw malformed('the link of a file');
+  if (holeBytes !== undefined) entry.holeBytes = holeBytes;
+  const sources = (extents ? 1 : 0) + (extentRoot ? 1 : 0);
   if (sources !== (entry.size === 0 ? 0 : 1)) throw malformed('content of a file');
   return entry;
 }
 
-function required(fields: Fields, tag: number): Buffer {
-  const value = fields.get(tag);
-  if (value === undefined) throw malformed(`a tree entry lacks field ${tag}`);
-  return value;
+function lacking(tag: number): never {
+  throw malformed(`a tree entry lacks field ${tag}`);
 }
 
 const SLASH = 0x2f;

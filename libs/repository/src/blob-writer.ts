@@ -19,10 +19,12 @@ import { packObjectKey } from './layout.ts';
 
 /** Bytes of a pack after which it is closed. */
 export const PACK_TARGET = 16 * 1024 * 1024;
+/** Smaller packs stay open for the next component of their folder. Bytes. */
+const PACK_MIN = 4 * 1024 * 1024;
 /** Uncompressed bytes that may wait for compression at once: with `PACKS_WAITING_MAX` the bound on memory. */
-const IN_FLIGHT_MAX = 12 * 1024 * 1024;
+const IN_FLIGHT_MAX = 8 * 1024 * 1024;
 /** Full packs that may wait for the disk, each of up to 20 MiB. */
-const PACKS_WAITING_MAX = 2;
+const PACKS_WAITING_MAX = 1;
 /** A frame is kept raw unless compression saves at least one part in this many. */
 const WORTH_IT = 50;
 const SAMPLE_BYTES = 4096;
@@ -208,6 +210,21 @@ export class BlobWriter {
       });
     this.#puts = put.catch(() => undefined);
     await put;
+  }
+
+  /**
+   * Closes the pack of a folder when it holds enough to stand alone: of one that nobody adds to, the memory is of use elsewhere.
+   * Does not wait; a failure is thrown by whoever asks next.
+   */
+  release(folder: Folder): void {
+    const builder = this.#open.get(folder);
+    if (builder === undefined || builder.size < PACK_MIN) return;
+    const task = this.#close(folder, builder)
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+      })
+      .finally(() => this.#tasks.delete(task));
+    this.#tasks.add(task);
   }
 
   /** Waits until every blob is durable in a pack. Throws the first failure of the background work. */

@@ -40,5 +40,6 @@ export {
   type ManifestComponent,
   type TreeEntry,
   type TreeMeta,
+  type TreeRecord,
   type TreeXattr,
 } from '@foodsave-backup/format';

@@ -35,7 +35,24 @@ const FRAME_BYTES = 512 * 1024;
 export interface PageSource {
   pageSize: number;
   pageCount: number;
+  /** Valid until the next call. */
   read(first: number, count: number): Promise<Uint8Array>;
+  /** Hashes that another process makes; with them only pages that differ are read. */
+  hashed?: {
+    /** In order, each page once: the first 16 bytes of SHA-256(`key` ‖ page). */
+    hashes(first: number, count: number, key: Uint8Array): Promise<Uint8Array>;
+    /** Of all pages, after the last. */
+    sha256(): Promise<Uint8Array>;
+  };
+}
+
+/** Pages `[first, first + count)` of a source, already looked at. */
+interface Batch {
+  count: number;
+  /** 16 bytes a page. */
+  hashes: Uint8Array;
+  /** All pages of the batch, or those `[from, from + length)`, counted from its first one; valid until the next call. */
+  pages(from: number, length: number): Promise<Uint8Array> | Uint8Array;
 }
 
 export interface SavedPages {
@@ -106,22 +123,49 @@ export class PagedWriter {
     const size = source.pageSize * source.pageCount;
     const usable = previous?.pageSize === source.pageSize ? previous : undefined;
     const older = usable === undefined ? undefined : extentLeaves(this.#reader, usable);
-    const digest = createHash('sha256');
-    const hasher = new PageHasher(this.#keys, source.pageSize);
+    const look = source.hashed === undefined ? this.#hashHere(source) : this.#hashThere(source, source.hashed);
     const leaves: { extents: Extent[]; reuse: Buffer | undefined; pages: number }[] = [];
     for (let first = 0; first < source.pageCount; first += PAGES_PER_LEAF) {
       const pages = Math.min(PAGES_PER_LEAF, source.pageCount - first);
       const before = await this.#previousLeaf(older);
-      const leaf = await this.#leaf(source, first, pages, before, hasher, (bytes) => {
-        digest.update(bytes);
-        progress(bytes.length);
+      const leaf = await this.#leaf(first, pages, before, async (at, count) => {
+        const batch = await look.batch(at, count);
+        progress(count * source.pageSize);
+        return batch;
       });
       leaves.push({ ...leaf, pages });
     }
     await this.#flush();
     await this.#flushing;
     const place = await this.#place(leaves);
-    return { size, sha256: digest.digest(), ...place, changedPages: this.#changed };
+    return { size, sha256: Buffer.from(await look.sha256()), ...place, changedPages: this.#changed };
+  }
+
+  #hashHere(source: PageSource): Look {
+    const digest = createHash('sha256');
+    const { pageSize } = source;
+    const hasher = new PageHasher(this.#keys, pageSize);
+    return {
+      batch: async (first, count) => {
+        const bytes = await source.read(first, count);
+        digest.update(bytes);
+        const hashes = Buffer.allocUnsafe(count * PAGE_HASH_BYTES);
+        for (let i = 0; i < count; i++) hasher.hashInto(bytes, i * pageSize, hashes, i * PAGE_HASH_BYTES);
+        return { count, hashes, pages: (from, length) => bytes.subarray(from * pageSize, (from + length) * pageSize) };
+      },
+      sha256: () => Promise.resolve(digest.digest()),
+    };
+  }
+
+  #hashThere(source: PageSource, hashed: NonNullable<PageSource['hashed']>): Look {
+    return {
+      batch: async (first, count) => ({
+        count,
+        hashes: await hashed.hashes(first, count, this.#keys.pageHashKey),
+        pages: (from, length) => source.read(first + from, length),
+      }),
+      sha256: () => hashed.sha256(),
+    };
   }
 
   async #place(
@@ -142,45 +186,44 @@ export class PagedWriter {
   }
 
   async #leaf(
-    source: PageSource,
     first: number,
     pages: number,
     before: PreviousLeaf | undefined,
-    hasher: PageHasher,
-    seen: (bytes: Uint8Array) => void,
+    look: Look['batch'],
   ): Promise<{ extents: Extent[]; reuse: Buffer | undefined }> {
     const extents: Extent[] = [];
-    const hash = Buffer.allocUnsafe(PAGE_HASH_BYTES);
     const old = before === undefined ? undefined : new PageCursor(before.extents);
-    const batch = Math.max(1, Math.min(1024, Math.floor(BLOB_BYTES / source.pageSize)));
+    const most = Math.max(1, Math.min(1024, Math.floor(BLOB_BYTES / this.#pageSize)));
     let same = before?.hashes.length === pages * PAGE_HASH_BYTES;
-    for (let done = 0; done < pages; done += batch) {
-      const count = Math.min(batch, pages - done);
-      const bytes = await source.read(first + done, count);
-      seen(bytes);
-      for (let i = 0; i < count; i++) {
-        hasher.hashInto(bytes, i * source.pageSize, hash, 0);
-        const page = done + i;
+    for (let done = 0; done < pages; done += most) {
+      const batch = await look(first + done, Math.min(most, pages - done));
+      const differs = (at: number): boolean => !isSame(batch.hashes, at, before, done + at);
+      const span = await this.#changedSpan(batch, differs);
+      same &&= span === undefined;
+      for (let at = 0; at < batch.count; at++) {
         const place = old?.next();
-        const at = page * PAGE_HASH_BYTES;
-        const equal =
-          place !== undefined &&
-          before?.known[page] === 1 &&
-          before.hashes.compare(hash, 0, PAGE_HASH_BYTES, at, at + PAGE_HASH_BYTES) === 0;
-        if (equal) {
-          appendExtent(extents, { ...place, length: 1 });
-          continue;
-        }
-        same = false;
-        if (this.#add(bytes.subarray(i * source.pageSize, (i + 1) * source.pageSize), hash, extents))
-          await this.#flush();
+        if (place !== undefined && !differs(at)) appendExtent(extents, { ...place, length: 1 });
+        else if (span !== undefined && this.#add(span.page(at), hashAt(batch.hashes, at), extents)) await this.#flush();
       }
     }
     return { extents, reuse: same ? before?.id : undefined };
   }
 
+  /** The pages from the first to the last one that differ, with one look at the source; undefined where none does. */
+  async #changedSpan(
+    { count, pages }: Batch,
+    differs: (at: number) => boolean,
+  ): Promise<{ page(at: number): Uint8Array } | undefined> {
+    let [first, last] = [0, count - 1];
+    while (first < count && !differs(first)) first++;
+    if (first === count) return undefined;
+    while (!differs(last)) last--;
+    const bytes = await pages(first, last - first + 1);
+    return { page: (at) => bytes.subarray((at - first) * this.#pageSize, (at - first + 1) * this.#pageSize) };
+  }
+
   /** Queues a page that must be stored. True when the blob is full. */
-  #add(page: Uint8Array, hash: Buffer, extents: Extent[]): boolean {
+  #add(page: Uint8Array, hash: Uint8Array, extents: Extent[]): boolean {
     const capacity = Math.min(BLOB_PAGES, BLOB_BYTES / this.#pageSize);
     this.#open ??= {
       bytes: this.#blobs.buffers.take(capacity * this.#pageSize),
@@ -190,7 +233,7 @@ export class PagedWriter {
     };
     const open = this.#open;
     open.bytes.set(page, open.pages * this.#pageSize);
-    hash.copy(open.hashes, open.pages * PAGE_HASH_BYTES);
+    open.hashes.set(hash, open.pages * PAGE_HASH_BYTES);
     // The blob has no id yet: its extents are kept and get it when the blob is closed.
     const last = extents.at(-1);
     if (last !== undefined && open.extents.at(-1) === last && last.offset + last.length === open.pages) last.length++;
@@ -271,6 +314,23 @@ export class PagedWriter {
     cache.set(key, hashes);
     return hashes;
   }
+}
+
+/** Looks at pages, wherever they are hashed. */
+interface Look {
+  batch(first: number, count: number): Promise<Batch>;
+  sha256(): Promise<Uint8Array>;
+}
+
+/** Whether page `at` of a batch is page `page` of the leaf before, and its place is known. */
+function isSame(hashes: Uint8Array, at: number, before: PreviousLeaf | undefined, page: number): boolean {
+  if (before?.known[page] !== 1) return false;
+  const [from, there] = [at * PAGE_HASH_BYTES, page * PAGE_HASH_BYTES];
+  return before.hashes.compare(hashes, from, from + PAGE_HASH_BYTES, there, there + PAGE_HASH_BYTES) === 0;
+}
+
+function hashAt(hashes: Uint8Array, page: number): Uint8Array {
+  return hashes.subarray(page * PAGE_HASH_BYTES, (page + 1) * PAGE_HASH_BYTES);
 }
 
 /** Walks the pages of an extent list one by one. */

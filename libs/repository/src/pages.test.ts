@@ -1,4 +1,4 @@
-import { BLOB_KIND, decodeExtentNode, pageHashesId, PAGES_PER_LEAF } from '@foodsave-backup/format';
+import { BLOB_KIND, decodeExtentNode, encodeEntry, pageHashesId, PAGES_PER_LEAF } from '@foodsave-backup/format';
 import { describe, expect, it } from 'vitest';
 import { BackupSession, checkRepository, hashOfKey, packObjectKey, type Repository } from './index.ts';
 import { backUp, differences, fileEntry, keysOf, makeRepository, noise, type Made } from './testing/backups.ts';
@@ -179,7 +179,8 @@ describe('a file kept by page', () => {
     const hole = { unit: pageSize, extents: [{ blob: undefined, offset: 0, length: 2 ** 40 }] };
     const meta = { mode: 0o644, mtimeNs: 0n };
     const forged = { ...meta, type: 'file', name: Buffer.from('db'), size: 2 ** 52, sha256: Buffer.alloc(32) } as const;
-    writer.addUnchanged([Buffer.from('db')], meta, { ...forged, pageSize, extents: hole });
+    const entry = { ...forged, pageSize, extents: hole };
+    writer.addUnchanged([Buffer.from('db')], meta, { entry, encoded: encodeEntry(entry) });
     const root = (await writer.finish()).toString('hex');
     await session.finishPacks();
     await session.writeIndex();

@@ -9,8 +9,8 @@ import {
   type FileEntry,
   type Folder,
   type IndexedPack,
-  type TreeEntry,
   type TreeMeta,
+  type TreeRecord,
 } from '@foodsave-backup/format';
 import type { BlobIndex } from './blob-index.ts';
 import type { BlobReader } from './blob-reader.ts';
@@ -217,26 +217,39 @@ export class ComponentWriter {
   }
 
   /** The entry of the previous backup at a path; of a file only when all of its content is still there. */
-  async previous(path: readonly Buffer[]): Promise<TreeEntry | undefined> {
-    const entry = await this.#previous.find(path);
-    if (entry?.type !== 'file') return entry;
-    if (!(await this.#isIntact(entry))) return undefined;
-    if (entry.extents !== undefined && entry.pageSize === undefined && entry.sha256 !== undefined)
-      this.#streams.remember(entry.sha256, entry.extents);
-    return entry;
+  previous(path: readonly Buffer[]): TreeRecord | undefined | Promise<TreeRecord | undefined> {
+    const found = this.#previous.find(path);
+    return found instanceof Promise ? found.then((record) => this.#usable(record)) : this.#usable(found);
   }
 
-  async #isIntact(entry: FileEntry): Promise<boolean> {
-    const present = (list: ExtentList): boolean =>
-      list.extents.every(
-        ({ blob, offset, length }) =>
-          blob === undefined || this.#index.hasRange(blob, offset * list.unit, (offset + length) * list.unit),
-      );
-    if (entry.extents !== undefined) return present(entry.extents);
+  /** Without a promise where nothing has to be read: a backup asks for every file. */
+  #usable(record: TreeRecord | undefined): TreeRecord | undefined | Promise<TreeRecord | undefined> {
+    if (record?.entry.type !== 'file') return record;
+    const { entry } = record;
+    const intact = this.#isIntact(entry);
+    if (intact instanceof Promise) return intact.then((yes) => (yes ? record : undefined));
+    if (!intact) return undefined;
+    if (entry.extents !== undefined && entry.pageSize === undefined && entry.sha256 !== undefined)
+      this.#streams.remember(entry.sha256, entry.extents);
+    return record;
+  }
+
+  #isIntact(entry: FileEntry): boolean | Promise<boolean> {
+    if (entry.extents !== undefined) return this.#isPresent(entry.extents);
     if (entry.extentRoot === undefined) return true;
-    if (!this.#lossy) return this.#index.has(entry.extentRoot);
+    return this.#lossy ? this.#hasAllOf(entry) : this.#index.has(entry.extentRoot);
+  }
+
+  #isPresent(list: ExtentList): boolean {
+    return list.extents.every(
+      ({ blob, offset, length }) =>
+        blob === undefined || this.#index.hasRange(blob, offset * list.unit, (offset + length) * list.unit),
+    );
+  }
+
+  async #hasAllOf(entry: FileEntry): Promise<boolean> {
     try {
-      for await (const leaf of extentLeaves(this.#reader, entry)) if (!present(leaf.list)) return false;
+      for await (const leaf of extentLeaves(this.#reader, entry)) if (!this.#isPresent(leaf.list)) return false;
       return true;
     } catch {
       return false;
@@ -258,7 +271,13 @@ export class ComponentWriter {
   }
 
   /** A file whose content is that of `before`, with new metadata. */
-  addUnchanged(path: readonly Buffer[], meta: TreeMeta, before: FileEntry, name?: FileName): void {
+  addUnchanged(path: readonly Buffer[], meta: TreeMeta, { entry: before, encoded }: TreeRecord, name?: FileName): void {
+    if (before.type !== 'file') throw new BackupError('INTERNAL', 'what is unchanged was no file');
+    if (name === undefined && before.link === undefined && before.changedWhileRead !== true && sameMeta(meta, before)) {
+      this.#tree.addEncoded(path, before.size, encoded);
+      this.#count(before, false);
+      return;
+    }
     const { extents, extentRoot, pageSize, size, sha256: digest, blockSha256, holeBytes } = before;
     const place = Promise.resolve({ ...(extents ? { extents } : {}), ...(extentRoot ? { extentRoot } : {}) });
     const pages = pageSize === undefined ? {} : { pageSize };
@@ -297,7 +316,7 @@ export class ComponentWriter {
     source: PageSource,
     progress: (bytes: number) => void,
   ): Promise<{ changedPages: number; sha256: Buffer }> {
-    const before = await this.#previous.find(path);
+    const before = (await this.#previous.find(path))?.entry;
     const { keys } = this.#session.repository;
     const writer = new PagedWriter(keys, this.#session.blobs, this.#reader, this.#index, this.#folder, this.#tally);
     const saved = await writer.save(source, before?.type === 'file' ? before : undefined, progress);
@@ -311,9 +330,14 @@ export class ComponentWriter {
     const again = this.#linked.find(name) !== undefined;
     if (name !== undefined) this.#linked.add(name, file);
     this.#tree.addFile(path, name === undefined ? file : { ...file, link: name.link });
+    this.#count(file, again);
+  }
+
+  /** `again`: another name of what was counted. */
+  #count({ size, holeBytes }: Pick<FileEntry, 'size' | 'holeBytes'>, again: boolean): void {
     this.#totals.files++;
-    this.#totals.sizeBytes += file.size;
-    if (!again) this.#totals.roomBytes += file.size - (file.holeBytes ?? 0);
+    this.#totals.sizeBytes += size;
+    if (!again) this.#totals.roomBytes += size - (holeBytes ?? 0);
   }
 
   /** Id of the root node. The totals are final only after the session's packs are finished. */
@@ -321,6 +345,7 @@ export class ComponentWriter {
     const root = this.#tree.finish();
     root.catch(() => undefined);
     await this.#streams.flush();
+    this.#session.blobs.release(this.#folder);
     return root;
   }
 
@@ -329,4 +354,18 @@ export class ComponentWriter {
     const room = roomBytes === totals.sizeBytes ? {} : { roomBytes };
     return { ...totals, ...room, storedBytes: this.#tally.storedBytes };
   }
+}
+
+/** Whether an entry with this metadata is stored as before. Those with attributes are compared by who has their bytes. */
+function sameMeta(meta: TreeMeta, before: TreeMeta): boolean {
+  return (
+    meta.mtimeNs === before.mtimeNs &&
+    meta.ctimeNs === before.ctimeNs &&
+    meta.inode === before.inode &&
+    meta.mode === before.mode &&
+    meta.uid === before.uid &&
+    meta.gid === before.gid &&
+    meta.xattrs?.length === before.xattrs?.length &&
+    (meta.xattrs?.length ?? 0) === 0
+  );
 }

@@ -1,5 +1,12 @@
 import { BackupError } from '@foodsave-backup/kernel';
-import { decodeTreeNode, LIMITS, malformed, type TreeEntry } from '@foodsave-backup/format';
+import {
+  decodeTreeNode,
+  decodeTreeRecords,
+  LIMITS,
+  malformed,
+  type TreeEntry,
+  type TreeRecord,
+} from '@foodsave-backup/format';
 import type { BlobReader } from './blob-reader.ts';
 
 /** Directories nest at most this deep; deeper ones are the work of an attacker. */
@@ -25,18 +32,26 @@ export class TreeReader {
   }
 
   async *#nodes(tree: Buffer, levels: number, order: { last: Buffer | undefined }): AsyncGenerator<TreeEntry> {
-    const node = decodeTreeNode(await this.#blobs.read(tree));
-    if (!node.leaf) {
+    for await (const records of this.records(tree, levels, order)) for (const { entry } of records) yield entry;
+  }
+
+  /** The entries of one directory as they are stored, ascending, in runs. */
+  async *records(
+    tree: Buffer,
+    levels: number = LIMITS.nodeLevels,
+    order: { last: Buffer | undefined } = { last: undefined },
+  ): AsyncGenerator<readonly TreeRecord[]> {
+    const node = decodeTreeRecords(await this.#blobs.read(tree));
+    if ('children' in node) {
       if (levels === 0) throw malformed('a tree index is too deep');
-      for (const child of node.children) yield* this.#nodes(child.id, levels - 1, order);
+      for (const child of node.children) yield* this.records(child.id, levels - 1, order);
       return;
     }
-    for (const entry of node.entries) {
-      if (order.last !== undefined && Buffer.compare(order.last, entry.name) >= 0)
-        throw malformed('names out of order');
-      order.last = entry.name;
-      yield entry;
-    }
+    const [first] = node.records;
+    if (first !== undefined && order.last !== undefined && Buffer.compare(order.last, first.entry.name) >= 0)
+      throw malformed('names out of order');
+    order.last = node.records.at(-1)?.entry.name ?? order.last;
+    yield node.records;
   }
 
   /** Every entry below a directory, parents before children. */
@@ -77,42 +92,75 @@ export class TreeReader {
 export class PreviousTree {
   readonly #reader: TreeReader;
   readonly #root: Buffer | undefined;
-  readonly #stack: { name: Buffer; entries: Map<string, TreeEntry> }[] = [];
-  #rootEntries: Map<string, TreeEntry> | undefined;
+  readonly #stack: { name: Buffer; records: Records }[] = [];
+  #rootRecords: Records | undefined;
+  #loading: Promise<unknown> = Promise.resolve();
 
   constructor(reader: TreeReader, root: Buffer | undefined) {
     this.#reader = reader;
     this.#root = root;
   }
 
-  async find(path: readonly Buffer[]): Promise<TreeEntry | undefined> {
+  /** `path`: the names of the directories on the way are those of one array, as long as they are the same. */
+  find(path: readonly Buffer[]): TreeRecord | undefined | Promise<TreeRecord | undefined> {
     if (this.#root === undefined) return undefined;
-    this.#rootEntries ??= await this.#load(this.#root);
-    let entries = this.#rootEntries;
+    const records = this.#loaded(path);
+    return records === 'not loaded' ? this.#inTurn(path) : records?.get((path.at(-1) as Buffer).toString('latin1'));
+  }
+
+  /** Who asks for many names of a directory at once reads it once. */
+  #inTurn(path: readonly Buffer[]): Promise<TreeRecord | undefined> {
+    const found = this.#loading.then(() => this.#load(path));
+    this.#loading = found.catch(() => undefined);
+    return found;
+  }
+
+  /** The records of the directory of a path, where they were read before. */
+  #loaded(path: readonly Buffer[]): Records | 'not loaded' | undefined {
+    let records = this.#rootRecords;
+    if (records === undefined) return 'not loaded';
+    for (let depth = 0; depth < path.length - 1; depth++) {
+      const name = path[depth] as Buffer;
+      const open = this.#stack[depth];
+      if (open === undefined || !(open.name === name || open.name.equals(name))) {
+        return records.get(name.toString('latin1'))?.entry.type === 'directory' ? 'not loaded' : undefined;
+      }
+      records = open.records;
+    }
+    return records;
+  }
+
+  async #load(path: readonly Buffer[]): Promise<TreeRecord | undefined> {
+    this.#rootRecords ??= await this.#read(this.#root as Buffer);
+    let records = this.#rootRecords;
     for (let depth = 0; depth < path.length - 1; depth++) {
       const name = path[depth] as Buffer;
       const open = this.#stack[depth];
       if (open?.name.equals(name) === true) {
-        entries = open.entries;
+        records = open.records;
         continue;
       }
-      const entry = entries.get(name.toString('latin1'));
+      const entry = records.get(name.toString('latin1'))?.entry;
       if (entry?.type !== 'directory') return undefined;
       this.#stack.length = depth;
-      entries = await this.#load(entry.tree);
-      this.#stack.push({ name, entries });
+      records = await this.#read(entry.tree);
+      this.#stack.push({ name, records });
     }
-    return entries.get((path.at(-1) as Buffer).toString('latin1'));
+    return records.get((path.at(-1) as Buffer).toString('latin1'));
   }
 
-  async #load(tree: Buffer): Promise<Map<string, TreeEntry>> {
-    const entries = new Map<string, TreeEntry>();
+  async #read(tree: Buffer): Promise<Records> {
+    const records: Records = new Map();
     try {
-      for await (const entry of this.#reader.entries(tree)) entries.set(entry.name.toString('latin1'), entry);
+      for await (const run of this.#reader.records(tree))
+        for (const record of run) records.set(record.entry.name.toString('latin1'), record);
     } catch (error) {
       if (error instanceof BackupError && error.code === 'FORMAT_TOO_NEW') throw error;
-      entries.clear();
+      records.clear();
     }
-    return entries;
+    return records;
   }
 }
+
+/** Of one directory, by name, a character for each byte. */
+type Records = Map<string, TreeRecord>;

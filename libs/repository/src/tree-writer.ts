@@ -24,7 +24,7 @@ export type NewLink = Omit<LinkEntry, 'name'>;
 
 interface Slot {
   name: Buffer;
-  encoded: Promise<Buffer>;
+  encoded: Buffer | Promise<Buffer>;
 }
 
 interface OpenDirectory {
@@ -73,6 +73,15 @@ export class TreeWriter {
     );
   }
 
+  /** A file of `size` bytes as it was stored before, under the same name: `encoded` is what `encodeEntry` made. */
+  addEncoded(path: readonly Buffer[], size: number, encoded: Buffer): void {
+    const [parents, name] = split(path);
+    const parent = this.#enter(parents);
+    parent.files++;
+    parent.bytes += size;
+    this.#push(parent, name, encoded);
+  }
+
   addLink(path: readonly Buffer[], link: NewLink): void {
     const [parents, name] = split(path);
     this.#push(this.#enter(parents), name, Promise.resolve(encodeEntry({ ...link, name })));
@@ -95,7 +104,9 @@ export class TreeWriter {
   #enter(parents: readonly Buffer[]): OpenDirectory {
     let depth = 0;
     while (depth < parents.length) {
-      if (this.#stack[depth + 1]?.name.equals(parents[depth] as Buffer) !== true) break;
+      const open = this.#stack[depth + 1]?.name;
+      const name = parents[depth] as Buffer;
+      if (open !== name && open?.equals(name) !== true) break;
       depth++;
     }
     while (this.#stack.length > depth + 1) this.#leave();
@@ -136,11 +147,11 @@ export class TreeWriter {
     this.#push(parent, name, encoded);
   }
 
-  #push(parent: OpenDirectory, name: Buffer, encoded: Promise<Buffer>): void {
+  #push(parent: OpenDirectory, name: Buffer, encoded: Buffer | Promise<Buffer>): void {
     const last = parent.slots.at(-1);
     assert(last === undefined || Buffer.compare(last.name, name) < 0, 'entries come in ascending order of their names');
     // Awaited when the directory is written; until then a failure must not count as unhandled.
-    encoded.catch(() => undefined);
+    if (encoded instanceof Promise) encoded.catch(() => undefined);
     parent.slots.push({ name, encoded });
   }
 
@@ -150,7 +161,7 @@ export class TreeWriter {
     let bytes = 0;
     let first: Buffer | undefined;
     for (const slot of directory.slots) {
-      const encoded = await slot.encoded;
+      const encoded = slot.encoded instanceof Promise ? await slot.encoded : slot.encoded;
       first ??= slot.name;
       leaf.push(encoded);
       bytes += encoded.length;

@@ -35,42 +35,53 @@ export interface ReadOptions {
 
 /**
  * The first `size` bytes of an open file in order, fewer when it ends earlier. Its holes are not read. Rejects with the system
- * error; EIO only after some attempts. A piece is valid until the next one is asked for.
+ * error; EIO only after some attempts. A piece is valid until the next one is
+ * asked for.
  */
 export async function* readPieces(handle: FileHandle, size: number, options: ReadOptions): AsyncGenerator<Piece> {
   const { signal, native } = options;
-  // One for all pieces: fresh memory for each costs page faults, and collections of what is outside the heap.
-  const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, size));
-  for (let at = 0; at < size;) {
-    throwIfCancelled(signal);
-    const data = Math.min(native ? (native.nextData(handle.fd, at) ?? size) : at, size);
-    if (data - at >= HOLE_BYTES) {
-      yield { hole: data - at };
-      at = data;
-      continue;
-    }
-    const end = native && data < size ? Math.min(native.nextHole(handle.fd, data), size) : size;
-    while (at < end) {
+  // Two for all pieces, one of which is filled while the other is looked at: fresh memory for each costs page faults, and
+  // collections of what is outside the heap.
+  const room = Math.min(PIECE_BYTES, size);
+  let [buffer, other] = [Buffer.allocUnsafeSlow(room), Buffer.allocUnsafeSlow(room)];
+  let next: Promise<number> | undefined;
+  try {
+    for (let at = 0; at < size;) {
       throwIfCancelled(signal);
-      const bytesRead = await readAt(handle, buffer, 0, Math.min(buffer.length, end - at), at);
-      if (bytesRead === 0) return;
-      at += bytesRead;
-      yield buffer.subarray(0, bytesRead);
+      const data = Math.min(native ? (native.nextData(handle.fd, at) ?? size) : at, size);
+      if (data - at >= HOLE_BYTES) {
+        yield { hole: data - at };
+        at = data;
+        continue;
+      }
+      const end = native && data < size ? Math.min(native.nextHole(handle.fd, data), size) : size;
+      while (at < end) {
+        throwIfCancelled(signal);
+        const bytesRead = await (next ?? readAt(handle, buffer, Math.min(buffer.length, end - at), at));
+        next = undefined;
+        if (bytesRead === 0) return;
+        at += bytesRead;
+        const piece = buffer.subarray(0, bytesRead);
+        [buffer, other] = [other, buffer];
+        if (at < end) {
+          next = readAt(handle, buffer, Math.min(buffer.length, end - at), at);
+          // Heard when its turn comes.
+          next.catch(() => undefined);
+        }
+        yield piece;
+      }
     }
+  } finally {
+    // Whoever stops early closes the file, and must not do so under a read.
+    await next?.catch(() => undefined);
   }
 }
 
 /** `read` at a position of the file; a disk that reports EIO is asked again, because some errors pass. */
-async function readAt(
-  handle: FileHandle,
-  into: Buffer,
-  offset: number,
-  length: number,
-  position: number,
-): Promise<number> {
+async function readAt(handle: FileHandle, into: Buffer, length: number, position: number): Promise<number> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return (await handle.read(into, offset, length, position)).bytesRead;
+      return (await handle.read(into, 0, length, position)).bytesRead;
     } catch (error) {
       if (attempt === ATTEMPTS || systemErrorCode(error) !== 'EIO') throw error;
     }

@@ -28,10 +28,12 @@ const fsetxattr: Call<[number, Uint8Array, Uint8Array, number, number]> = libc.f
 const lremovexattr: Call<[Uint8Array, Uint8Array]> = libc.func('int lremovexattr(const uint8_t *, const uint8_t *)');
 const fremovexattr: Call<[number, Uint8Array]> = libc.func('int fremovexattr(int, const uint8_t *)');
 const lseek: Call<[number, number, number]> = libc.func('int64_t lseek(int, int64_t, int)');
+const posixFadvise: Call<[number, number, number, number]> = libc.func('int posix_fadvise(int, int64_t, int64_t, int)');
 const mkfifo: Call<[Uint8Array, number]> = libc.func('int mkfifo(const uint8_t *, uint32_t)');
 
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const POSIX_FADV_WILLNEED = 3;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 /** XATTR_LIST_MAX and XATTR_SIZE_MAX of linux/limits.h. */
@@ -92,6 +94,10 @@ export const linuxFs: NativeFs = {
 
   nextHole(fd, offset) {
     return check('lseek', lseek(fd, offset, SEEK_HOLE));
+  },
+
+  willRead(fd, length) {
+    posixFadvise(fd, 0, length, POSIX_FADV_WILLNEED);
   },
 
   makeFifo(path, mode) {

@@ -19,5 +19,10 @@ export interface NativeFs {
   nextData(fd: number, offset: number): number | undefined;
   /** Offset of the first byte of a hole at or after `offset`, which lies before the end; the end of a file counts as one. */
   nextHole(fd: number, offset: number): number;
+  /**
+   * Lets the system begin to read the first `length` bytes of an open file that will be read soon; nothing waits for it, and
+   * nothing comes of a failure.
+   */
+  willRead(fd: number, length: number): void;
   makeFifo(path: string | Buffer, mode: number): void;
 }

@@ -66,6 +66,13 @@ export interface OpenFileOptions {
   onChanged?: () => void;
 }
 
+/** A file that is open and whose first bytes are on their way. */
+export interface BegunFile {
+  /** Reads it, or opens it for reading in pieces. To be called once, or `close`. Rejects as `openFile`. */
+  read(): OpenedFile | undefined | Promise<OpenedFile | undefined>;
+  close(): void;
+}
+
 /**
  * Opens a regular file without following a link and without blocking on anything else that took its place. Files up to
  * 1 MiB are read here, again when they change, at most three times; larger ones are streamed as long as they were when
@@ -73,8 +80,33 @@ export interface OpenFileOptions {
  * ELOOP, EIO, …), or undefined when it is no longer a regular file.
  */
 export async function openFile(path: string, options: OpenFileOptions): Promise<OpenedFile | undefined> {
-  const small = openSmall(path, options);
-  if (small !== LARGE) return small;
+  return beginFile(path, options).read();
+}
+
+/** `openFile` in two steps, so that a disk can be at work for many files at once. Throws what cannot be opened. */
+export function beginFile(path: string, options: OpenFileOptions): BegunFile {
+  const fd = openSync(fsPath(path), FLAGS);
+  let open = true;
+  const close = (): void => {
+    if (open) closeSync(fd);
+    open = false;
+  };
+  options.native?.willRead(fd, PIECE_BYTES);
+  return {
+    read: () => {
+      try {
+        const small = readSmall(fd, options);
+        if (small !== LARGE) return small;
+      } finally {
+        close();
+      }
+      return openLarge(path, options);
+    },
+    close,
+  };
+}
+
+async function openLarge(path: string, options: OpenFileOptions): Promise<OpenedFile | undefined> {
   const handle = await open(fsPath(path), FLAGS);
   try {
     const stats = await handle.stat({ bigint: true });
@@ -90,17 +122,12 @@ export async function openFile(path: string, options: OpenFileOptions): Promise<
 const LARGE = Symbol('not to be read at once');
 
 /** Reads a small file without leaving this thread: the way to the thread pool and back takes longer than such a read. */
-function openSmall(path: string, options: OpenFileOptions): OpenedFile | typeof LARGE | undefined {
-  const fd = openSync(fsPath(path), FLAGS);
-  try {
-    const stats = fstatSync(fd, { bigint: true });
-    if (!stats.isFile()) return undefined;
-    if (stats.size > BigInt(PIECE_BYTES) || (options.native !== undefined && mayHaveHoles(stats))) return LARGE;
-    const small = readStable(fd, stats, options);
-    return small === undefined ? LARGE : inMemory(small, options);
-  } finally {
-    closeSync(fd);
-  }
+function readSmall(fd: number, options: OpenFileOptions): OpenedFile | typeof LARGE | undefined {
+  const stats = fstatSync(fd, { bigint: true });
+  if (!stats.isFile()) return undefined;
+  if (stats.size > BigInt(PIECE_BYTES) || (options.native !== undefined && mayHaveHoles(stats))) return LARGE;
+  const small = readStable(fd, stats, options);
+  return small === undefined ? LARGE : inMemory(small, options);
 }
 
 interface SmallFile {

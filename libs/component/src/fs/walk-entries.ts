@@ -9,7 +9,7 @@ import { mayHaveHoles } from './holes.ts';
 import { loadNative } from './native-load.ts';
 import type { NativeFs, Place as NativePlace } from './native.ts';
 import type { TreeFilter } from './patterns.ts';
-import { metaOf, openFile, unreadable, withXattrs, type OpenedFile } from './read.ts';
+import { beginFile, metaOf, openFile, unreadable, withXattrs, type OpenedFile, type OpenFileOptions } from './read.ts';
 import { readXattrs } from './xattrs.ts';
 
 export interface WalkOptions {
@@ -77,6 +77,8 @@ export interface Found extends Place {
 export interface Prepared {
   entry?: DumpEntry;
   warnings: ComponentWarning[];
+  /** Reads what was begun, when its turn has come; to be asked for what takes the place of this. */
+  read?: () => Promise<Prepared>;
   close?: () => Promise<void>;
 }
 
@@ -126,10 +128,10 @@ export class EntryReader {
   }
 
   /** Never rejects but for a cancelled run: what cannot be read is a warning. */
-  async prepare(found: Found): Promise<Prepared> {
+  async prepare(found: Found, before: PreviousEntry | undefined): Promise<Prepared> {
     try {
       if (found.stats.isSymbolicLink()) return await this.link(found);
-      if (found.stats.isFile()) return await this.file(found);
+      if (found.stats.isFile()) return await this.file(found, before);
       if (found.stats.isFIFO()) return await this.fifo(found);
       this.stats.skipped++;
       const message = 'A socket or device is not part of a backup';
@@ -137,6 +139,29 @@ export class EntryReader {
     } catch (error) {
       return { warnings: [this.failure(found, error)] };
     }
+  }
+
+  /** What the newest backup has of a file; to be handed to the others. */
+  ask({ layout, stats }: Found): PreviousEntry | undefined | Promise<PreviousEntry | undefined> {
+    return stats.isFile() ? this.options.previous?.(layout) : undefined;
+  }
+
+  /**
+   * The entry of a file that is as the newest backup has it; undefined where `prepare` is to be asked. A backup of which nothing
+   * has changed consists of these, so that they come without a promise.
+   */
+  unchangedNow({ layout, stats }: Found, before: PreviousEntry | undefined): DumpEntry | undefined {
+    const { startedNs, content } = this.options;
+    if (content === false || !stats.isFile() || stats.nlink > 1n) return undefined;
+    if (before === undefined || !isUnchanged(stats, before)) return undefined;
+    const meta = metaOf(stats, startedNs);
+    const attributes = before.meta.xattrs;
+    if (this.stats.xattrs !== undefined && attributes === undefined) return undefined;
+    const whole = this.stats.xattrs === undefined ? meta : withXattrs(meta, attributes);
+    this.countXattrs(whole);
+    this.count(before.size, stats);
+    this.stats.unchanged++;
+    return { path: layout, kind: 'file', meta: whole, size: before.size, unchanged: true };
   }
 
   async directory(found: Found): Promise<DumpEntry> {
@@ -164,13 +189,12 @@ export class EntryReader {
     return { warnings, entry: { path: layout, kind: 'symlink', meta, size: Number(stats.size), linkTarget } };
   }
 
-  private async file(found: Found): Promise<Prepared> {
+  private async file(found: Found, before: PreviousEntry | undefined): Promise<Prepared> {
     const { layout, stats } = found;
-    const { previous, startedNs, content } = this.options;
+    const { startedNs, content } = this.options;
     const link = this.hardLinks.of(stats);
     const meta = metaOf(stats, startedNs);
     const entry: DumpEntry = { path: layout, kind: 'file', meta, size: Number(stats.size), ...(link ? { link } : {}) };
-    const before = await previous?.(layout);
     if (content === false || isUnchanged(stats, before)) {
       this.count(entry.size, stats);
       const whole = { ...entry, meta: await this.metaOf(found, before) };
@@ -178,18 +202,46 @@ export class EntryReader {
       this.stats.unchanged++;
       return { warnings: [], entry: { ...whole, unchanged: true } };
     }
-    return link?.again === true ? this.later(found, entry) : this.opened(found, entry);
+    return link?.again === true ? this.later(found, entry) : this.begun(found, entry);
   }
 
-  private async opened(found: Found, entry: DumpEntry): Promise<Prepared> {
+  /** Opened many at once, so that the disk has something to choose from; read one after the other. */
+  private begun(found: Found, entry: DumpEntry): Prepared {
     const warnings: ComponentWarning[] = [];
     const state = { late: false };
-    const opened = await this.open(found, (warning) => {
-      if (state.late) this.options.warn(warning);
-      else warnings.push(warning);
-    });
-    state.late = true;
-    if (!opened) return { warnings: [this.failure(found, notRegular())] };
+    const file = beginFile(
+      found.at,
+      this.openOptions(found, (warning) => {
+        if (state.late) this.options.warn(warning);
+        else warnings.push(warning);
+      }),
+    );
+    const read = async (): Promise<Prepared> => {
+      try {
+        const opened = await file.read();
+        state.late = true;
+        return opened
+          ? this.opened(found, entry, { opened, warnings })
+          : { warnings: [this.failure(found, notRegular())] };
+      } catch (error) {
+        return { warnings: [this.failure(found, error)] };
+      }
+    };
+    return {
+      warnings: [],
+      read,
+      close: () => {
+        file.close();
+        return Promise.resolve();
+      },
+    };
+  }
+
+  private opened(
+    found: Found,
+    entry: DumpEntry,
+    { opened, warnings }: { opened: OpenedFile; warnings: ComponentWarning[] },
+  ): Prepared {
     this.count(opened.size, found.stats);
     this.countXattrs(opened.meta);
     const content: StreamContent = { ...opened.content, failed: (error) => this.failed(found, opened.size, error) };
@@ -206,7 +258,8 @@ export class EntryReader {
     this.count(entry.size, found.stats);
     const open = async (): Promise<OpenedFile> => {
       try {
-        return (await this.open(found, this.options.warn)) ?? (await Promise.reject(notRegular()));
+        const options = this.openOptions(found, this.options.warn);
+        return (await openFile(found.at, options)) ?? (await Promise.reject(notRegular()));
       } catch (error) {
         throwIfCancelled(this.options.signal);
         throw unreadable(found.path, error);
@@ -225,7 +278,7 @@ export class EntryReader {
     return { warnings: [], entry: { ...entry, content }, close: async () => opened?.close() };
   }
 
-  private open(found: Found, warn: (warning: ComponentWarning) => void): Promise<OpenedFile | undefined> {
+  private openOptions(found: Found, warn: (warning: ComponentWarning) => void): OpenFileOptions {
     const { signal, startedNs } = this.options;
     const onChanged = (): void => {
       this.stats.changedWhileRead++;
@@ -234,13 +287,7 @@ export class EntryReader {
       warn({ code: 'CHANGED_WHILE_READ', message, path: found.layout });
     };
     const xattrs = (fd: number): readonly Xattr[] | undefined => this.xattrs(found, fd);
-    return openFile(found.at, {
-      signal,
-      startedNs,
-      onChanged,
-      xattrs,
-      ...(this.native ? { native: this.native } : {}),
-    });
+    return { signal, startedNs, onChanged, xattrs, ...(this.native ? { native: this.native } : {}) };
   }
 
   /** A file that was open and could not be read to its end is left out, as one that cannot be opened. */

@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { systemClock, systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
 import { layoutPath, OUTSIDE_DIRECTORY } from '../layout.ts';
 import { compareNames, decodeName, fsPath, isAtOrBelow } from '../names.ts';
-import type { DumpEntry } from '../port.ts';
+import type { DumpEntry, PreviousEntry } from '../port.ts';
 import { inOrder } from './in-order.ts';
 import type { FilterScope } from './patterns.ts';
 import { unreadable } from './read.ts';
@@ -28,7 +28,8 @@ const STAT_BATCH = 64;
 const SLOW_BATCH_MS = 8;
 /** Batches that are asked for together after a slow one, before the quick way is tried again. */
 const SLOW_BATCHES = 16;
-const READ_AHEAD = 4;
+/** Files that are open before their turn, and that the disk may read meanwhile. */
+const READ_AHEAD = 32;
 /** Directories may nest this deep: the limit of the repository format, less the one for what lies in the last. */
 const DEPTH_MAX = 1_023;
 
@@ -77,7 +78,7 @@ export class TreeWalk {
       top.device = (await lstat(fsPath(path), { bigint: true })).dev;
       top.scope = await this.rootScope(top);
     }
-    yield* this.walk(top);
+    for await (const run of this.walk(top)) yield* run;
   }
 
   private present(): Promise<string[]> {
@@ -87,7 +88,8 @@ export class TreeWalk {
     });
   }
 
-  private async *walk(directory: Directory): AsyncGenerator<DumpEntry, void, undefined> {
+  /** In runs: each entry would otherwise go through as many generators as directories nest. */
+  private async *walk(directory: Directory): AsyncGenerator<readonly DumpEntry[], void, undefined> {
     const names = await this.names(directory);
     for (let at = 0; at < names.length; at += STAT_BATCH) {
       throwIfCancelled(this.options.signal);
@@ -167,7 +169,7 @@ export class TreeWalk {
     }
   }
 
-  private async *enter(parent: Directory, found: Looked): AsyncGenerator<DumpEntry, void, undefined> {
+  private async *enter(parent: Directory, found: Looked): AsyncGenerator<readonly DumpEntry[], void, undefined> {
     const { path, layout, node, stats } = found;
     // `_outside` is a place in the layout, not a child of the base directory: nothing is inherited into it.
     const inside = layout !== OUTSIDE_DIRECTORY && parent.scope?.excludes(layout, true) === false;
@@ -179,7 +181,7 @@ export class TreeWalk {
         this.reader.fail(found, new Error('directories nest too deep'));
         return;
       }
-      yield await this.reader.directory(found);
+      yield [await this.reader.directory(found)];
     }
     const child: Directory = { path, layout, at: found.at, node, scope: undefined, device: stats.dev };
     const handle = passing ? undefined : await this.open(child);
@@ -220,17 +222,42 @@ export class TreeWalk {
     return filter.root(anchor, root.layout, root.at);
   }
 
-  private async *emit(run: readonly Looked[]): AsyncGenerator<DumpEntry, void, undefined> {
+  private async *emit(run: readonly Looked[]): AsyncGenerator<readonly DumpEntry[], void, undefined> {
+    const asked: Asked[] = [];
+    for (const found of run) {
+      const before = this.reader.ask(found);
+      asked.push({ found, before: before instanceof Promise ? await before : before });
+    }
+    const known = asked.map(({ found, before }) => this.reader.unchangedNow(found, before));
+    for (let at = 0; at < run.length;) {
+      const unchanged = known[at] !== undefined;
+      let end = at;
+      while (end < run.length && (known[end] !== undefined) === unchanged) end++;
+      if (unchanged) yield known.slice(at, end).filter((entry) => entry !== undefined);
+      else yield* this.prepared(asked.slice(at, end));
+      at = end;
+    }
+  }
+
+  private async *prepared(run: readonly Asked[]): AsyncGenerator<readonly DumpEntry[], void, undefined> {
     const dispose = async (prepared: Prepared): Promise<void> => prepared.close?.();
-    for await (const prepared of inOrder(run, READ_AHEAD, (found) => this.reader.prepare(found), dispose)) {
+    const prepare = ({ found, before }: Asked): Promise<Prepared> => this.reader.prepare(found, before);
+    for await (const begun of inOrder(run, READ_AHEAD, prepare, dispose)) {
+      const prepared = (await begun.read?.()) ?? begun;
       try {
         for (const warning of prepared.warnings) this.options.warn(warning);
-        if (prepared.entry) yield prepared.entry;
+        if (prepared.entry) yield [prepared.entry];
       } finally {
         await prepared.close?.();
       }
     }
   }
+}
+
+interface Asked {
+  found: Looked;
+  /** What the newest backup has of it. */
+  before: PreviousEntry | undefined;
 }
 
 interface StatCalls {

@@ -7,8 +7,11 @@ import { readHeader } from './files.ts';
 import type { ChildOperations, DatabaseFacts } from './protocol.ts';
 
 const MAX_MESSAGES = 10;
-/** The default of 2 MiB makes integrity_check read most pages again and again. KiB, negative as SQLite wants it. */
-const CACHE_SIZE = -131_072;
+/**
+ * KiB, negative as SQLite wants it. Of the sample database of 250 MB, integrity_check takes 1.0 s with the default of 2 MiB, 0.64 s
+ * with 16 and 1.06 s with 128: pages that come from the system's cache are cheaper than fresh memory (2026-11-28).
+ */
+const CACHE_SIZE = -16_384;
 
 /** Tables of the usual migration tools, lower case, with the column that names a migration. */
 const MIGRATION_TABLES: Readonly<Record<string, string>> = {

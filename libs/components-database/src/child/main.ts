@@ -7,6 +7,7 @@ import { probeDatabase } from './probe.ts';
 import type { ChildMessage, ChildOperations, ChildRequest, OperationName } from './protocol.ts';
 import { compareDatabases } from './compare.ts';
 import { hashFile, printsOf } from './files.ts';
+import { PageServer } from './page-server.ts';
 import { Replacer } from './replace.ts';
 import { StillSource } from './still.ts';
 
@@ -20,7 +21,8 @@ function send(message: ChildMessage): void {
 
 function handlers(binding: SqliteBinding): Handlers {
   const replacer = new Replacer(binding);
-  const still = new StillSource(binding);
+  const pages = new PageServer();
+  const still = new StillSource(binding, pages);
   return {
     probe: (request) => probeDatabase(binding, request),
     capture: (request) =>
@@ -28,7 +30,13 @@ function handlers(binding: SqliteBinding): Handlers {
         send({ type: 'pinned' });
       }),
     openStill: (request) => still.open(request),
-    pages: (request) => Promise.resolve(still.copyOut(request)),
+    serveCopy: ({ path, exchange }) => {
+      pages.open(path, exchange);
+      return Promise.resolve({});
+    },
+    pages: (request) => Promise.resolve(pages.copyOut(request)),
+    hashPages: (request) => Promise.resolve(pages.hash(request)),
+    digest: () => Promise.resolve(pages.digest()),
     isStill: () => still.isStill(),
     hashStill: (request) => still.hash(request),
     facts: (request) => databaseFacts(binding, request),
@@ -42,6 +50,9 @@ function handlers(binding: SqliteBinding): Handlers {
   };
 }
 
+/** They take no locks and close nothing: they may come in between. */
+const BESIDE: ReadonlySet<OperationName> = new Set(['pages', 'hashPages', 'digest']);
+
 /** One at a time, in order: SQLite's locks are per process, and a raw read must never meet an open connection. */
 function serve(choice: BindingChoice): void {
   const ready = loadBinding(choice).then(handlers);
@@ -50,8 +61,7 @@ function serve(choice: BindingChoice): void {
   let queue: Promise<void> = Promise.resolve();
   process.on('message', (message) => {
     const request = message as ChildRequest;
-    // Takes no locks and closes nothing: it may come in between.
-    if (request.operation === 'pages') void answer(ready, request);
+    if (BESIDE.has(request.operation)) void answer(ready, request);
     else queue = queue.then(() => answer(ready, request));
   });
 }

@@ -70,7 +70,7 @@ export interface PreparedReplace {
   schemaVersion?: number;
 }
 
-/** What the child can do. All paths are absolute. One call runs at a time, but for `pages`, which is served beside `facts`. */
+/** What the child can do. All paths are absolute. One call runs at a time, but for those that are served beside `facts`. */
 export interface ChildOperations {
   probe: {
     request: { path: string; busyTimeoutMs: number };
@@ -92,8 +92,17 @@ export interface ChildOperations {
       };
     };
   };
+  /** The same of a private copy. */
+  serveCopy: { request: { path: string; exchange: string }; response: Record<string, never> };
   /** Of that database, bytes from `offset` on to `at` of the exchange file; fewer than `length` where it ends. */
   pages: { request: { offset: number; length: number; at: number }; response: { bytes: number } };
+  /** Hashes of its pages, one after the other from the first to the last: see `PagedContent.hashed`. */
+  hashPages: {
+    request: { offset: number; length: number; pageSize: number; key: Uint8Array };
+    response: { hashes: Uint8Array };
+  };
+  /** SHA-256, hexadecimal, of all that was hashed. */
+  digest: { request: Record<string, never>; response: { sha256: string } };
   /** Whether it was not written meanwhile; ends it. */
   isStill: { request: Record<string, never>; response: { still: boolean } };
   /** SHA-256, hexadecimal, of a database that nobody writes; nothing of another one. */

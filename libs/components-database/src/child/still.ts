@@ -1,10 +1,10 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { systemClock } from '@foodsave-backup/kernel';
 import type { SqliteBinding } from './binding.ts';
 import { lookAt } from './capture.ts';
 import type { SqliteHeader } from '../header.ts';
 import { fingerprint, hashFile, isCoarse, sameStates, type Fingerprint } from './files.ts';
+import type { PageServer } from './page-server.ts';
 import type { ChildOperations } from './protocol.ts';
 
 interface Found {
@@ -26,11 +26,12 @@ const TICK_MS = 25;
  */
 export class StillSource {
   private readonly binding: SqliteBinding;
-  private source: { path: string; before: Fingerprint; file: number; exchange: number } | undefined;
-  private buffer = Buffer.alloc(0);
+  private readonly pages: PageServer;
+  private source: { path: string; before: Fingerprint } | undefined;
 
-  constructor(binding: SqliteBinding) {
+  constructor(binding: SqliteBinding, pages: PageServer) {
     this.binding = binding;
+    this.pages = pages;
   }
 
   /** Nothing where the database has to be copied: it is in use, or is not plain. Never rejects: the copy says what is wrong. */
@@ -43,7 +44,8 @@ export class StillSource {
     const found = await this.look(path, busyTimeoutMs);
     if (found === undefined) return {};
     const { source, before, header, bytes } = found;
-    this.source = { path: source, before, file: openSync(source, 'r'), exchange: openSync(exchange, 'wx', 0o600) };
+    this.pages.open(source, exchange);
+    this.source = { path: source, before };
     const journalMode = header.wal ? 'wal' : 'rollback';
     return { still: { pageSize: header.pageSize, bytes, source, journalMode, binding: this.binding.name } };
   }
@@ -86,28 +88,12 @@ export class StillSource {
     }
   }
 
-  /** Copies bytes `[offset, offset + length)` of the database to `at` of the exchange file. */
-  copyOut({ offset, length, at }: ChildOperations['pages']['request']): ChildOperations['pages']['response'] {
-    if (this.source === undefined) throw new RangeError('no database is open');
-    if (this.buffer.length < length) this.buffer = Buffer.allocUnsafeSlow(length);
-    let filled = 0;
-    while (filled < length) {
-      const read = readSync(this.source.file, this.buffer, filled, length - filled, offset + filled);
-      if (read === 0) break;
-      filled += read;
-    }
-    for (let written = 0; written < filled;)
-      written += writeSync(this.source.exchange, this.buffer, written, filled - written, at + written);
-    return { bytes: filled };
-  }
-
   /** Whether nothing was written since `open`. Closes it. */
   async isStill(): Promise<ChildOperations['isStill']['response']> {
     const { source } = this;
     if (source === undefined) return { still: false };
     this.source = undefined;
-    closeSync(source.file);
-    closeSync(source.exchange);
+    this.pages.close();
     return { still: sameStates(source.before, await fingerprint(source.path)) };
   }
 }
