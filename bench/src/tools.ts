@@ -55,7 +55,10 @@ export function ours({ home, source, root }: Place, components: string): Tool {
     restore: (label, target) => [run('restore', label, '--target', target)],
     check: () => [run('check', '--read-data')],
     // Retention goes by calendar days, so that backups of one hour are taken away by name.
-    keep: (count, all) => all.slice(0, Math.max(0, all.length - count)).map((name) => run('delete', name, '--yes')),
+    keep: (count, all) => {
+      const old = all.slice(0, Math.max(0, all.length - count));
+      return old.length === 0 ? [] : [run('delete', ...old, '--yes')];
+    },
     list: () => [run('list', '--limit', '10000')],
   };
 }
