@@ -39,10 +39,14 @@ async function spendDay(directory: string, day: number): Promise<void> {
   }
 }
 
-/** The machine's clock, some days later: what is written now is older than every backup, as it is in the morning after. */
-class LaterClock implements Clock {
+/** Far enough ahead that every file is older than every backup; always the same, as retention goes by the calendar. */
+const FIRST_NIGHT = Date.UTC(2101, 0, 1, 2);
+
+/** A clock that runs as the machine's and can be put some days on. */
+class NightClock implements Clock {
   days = 0;
-  now = (): number => systemClock.now() + this.days * DAY_MS;
+  readonly #started = systemClock.monotonic();
+  now = (): number => FIRST_NIGHT + this.days * DAY_MS + Math.round(systemClock.monotonic() - this.#started);
   monotonic = (): number => systemClock.monotonic();
   sleep = (ms: number, signal?: AbortSignal): Promise<void> => systemClock.sleep(ms, signal);
 }
@@ -101,7 +105,7 @@ it(
   { timeout: 600_000 },
   async () => {
     await using temp = await tempDir();
-    const clock = new LaterClock();
+    const clock = new NightClock();
     const place = (name: string): string => join(temp.path, name);
     for (const name of ['app', 'fresh', 'states']) await mkdir(place(name), { recursive: true });
     generateSample(place('app'), { seed: '8', databaseBytes: 10_000_000, documents: 40, photos: 30, vectors: 50 });
