@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { curvesMain } from './curves.ts';
+import { fragmentationWorkload } from './fragmentation.ts';
 import { limitLines, machineLimits } from './limits.ts';
 import { dropCaches, machineName } from './measure.ts';
+import { profileMain } from './profile-run.ts';
 import { summarize, table } from './report.ts';
 import { borg, restic } from './tools.ts';
 import {
@@ -18,6 +20,7 @@ import {
 
 const HELP = `Usage: npm run bench -- [options]
        npm run bench -- curves [options]     cost against data, files and backups
+       npm run bench -- profile [options]    where the time goes
 
 Measures this project beside restic and Borg, on the same files, in one run: encryption and zstd on, defaults as shipped.
 The order alternates, every step is repeated, medians are shown. As root, caches are dropped before each step.
@@ -25,7 +28,7 @@ The order alternates, every step is repeated, medians are shown. As root, caches
   --scale N          1 (default) is the FoodSave sample at about 750 MB
   --rounds N         how often everything is repeated (default 3)
   --nights N         nightly backups a round (default 10)
-  --only A,B         of: sample, small-files, large-file, many-backups (default: sample)
+  --only A,B         of: sample, small-files, large-file, many-backups, fragmentation (default: sample)
   --scratch DIR      where the data is made (default: a temporary directory)
   --json FILE        every value as JSON
   --warm             do not drop caches
@@ -36,6 +39,7 @@ const WORKLOADS = {
   'small-files': smallFilesWorkload,
   'large-file': largeFileWorkload,
   'many-backups': manyBackupsWorkload,
+  fragmentation: fragmentationWorkload,
 } as const;
 
 function parse(argv: readonly string[]) {
@@ -71,6 +75,7 @@ function missingPeers(root: string, scratch: string): string[] {
 async function main(argv: readonly string[], root: string): Promise<number> {
   const [mode, ...rest] = argv;
   if (mode === 'curves') return curvesMain(rest, root);
+  if (mode === 'profile') return profileMain(rest, root);
   const values = parse(argv);
   if (values.help) {
     process.stdout.write(HELP);
