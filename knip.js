@@ -18,7 +18,7 @@ export default {
         'tools/scripts/*.{mjs,test.ts}',
         'acceptance/*.test.ts',
         'acceptance/testing/*.ts',
-        'bench/src/{main,*.test}.ts',
+        'bench/src/{main,many-backups-main,*.test}.ts',
         'examples/custom-component/src/*.{mjs,test.ts}',
       ],
       project: [

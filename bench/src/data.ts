@@ -134,3 +134,38 @@ export function makeLargeFile(directory: string, bytes: number): void {
     closeSync(file);
   }
 }
+
+export const HALVES_COMPONENTS = `components:
+  database: { driver: sqlite, path: ./data/rows.db }
+  files: { include: [./data/files] }
+`;
+
+/** Half of the bytes a SQLite database, half of them files of at most 16 MB; half of each compressible. */
+export function makeHalves(directory: string, bytes: number): void {
+  const files = join(directory, 'data', 'files');
+  mkdirSync(files, { recursive: true });
+  const piece = Math.min(16e6, Math.ceil(bytes / 16));
+  for (let at = 0, i = 0; at < bytes / 2; at += piece, i++) {
+    const fresh = noise(`file ${i}`, Math.min(piece, Math.ceil(bytes / 2) - at));
+    fresh.fill(0x20, 0, fresh.length >> 1);
+    writeFileSync(join(files, `${i}.bin`), fresh);
+  }
+  const db = new Database(join(directory, 'data', 'rows.db'));
+  try {
+    db.pragma('synchronous = OFF');
+    db.exec('CREATE TABLE rows (id INTEGER PRIMARY KEY, body BLOB)');
+    const insert = db.prepare('INSERT INTO rows (body) VALUES (?)');
+    // Seven rows of 540 bytes fill a page of 4 KiB with little left over.
+    const pages = Math.max(1, Math.floor(bytes / 2 / 4096));
+    for (let page = 0; page < pages; page += 1000) {
+      const some = Math.min(1000, pages - page);
+      const fresh = noise(`rows ${page}`, some * 7 * 540);
+      db.transaction(() => {
+        for (let at = 0; at < fresh.length; at += 540)
+          insert.run(fresh.fill(0x20, at, at + 270).subarray(at, at + 540));
+      })();
+    }
+  } finally {
+    db.close();
+  }
+}

@@ -1,9 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { arch, cpus, release, tmpdir, totalmem } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { machineLimits } from './limits.ts';
-import { dropCaches } from './measure.ts';
+import { curvesMain } from './curves.ts';
+import { fragmentationWorkload } from './fragmentation.ts';
+import { limitLines, machineLimits } from './limits.ts';
+import { dropCaches, machineName } from './measure.ts';
+import { profileMain } from './profile-run.ts';
 import { summarize, table } from './report.ts';
 import { serverWorkload } from './server.ts';
 import { borg, restic } from './tools.ts';
@@ -17,6 +20,8 @@ import {
 } from './workloads.ts';
 
 const HELP = `Usage: npm run bench -- [options]
+       npm run bench -- curves [options]     cost against data, files and backups
+       npm run bench -- profile [options]    where the time goes
 
 Measures this project beside restic and Borg, on the same files, in one run: encryption and zstd on, defaults as shipped.
 The order alternates, every step is repeated, medians are shown. As root, caches are dropped before each step.
@@ -24,7 +29,7 @@ The order alternates, every step is repeated, medians are shown. As root, caches
   --scale N          1 (default) is the FoodSave sample at about 750 MB
   --rounds N         how often everything is repeated (default 3)
   --nights N         nightly backups a round (default 10)
-  --only A,B         of: sample, small-files, large-file, many-backups, server (default: sample)
+  --only A,B         of: sample, small-files, large-file, many-backups, server, fragmentation (default: sample)
   --scratch DIR      where the data is made (default: a temporary directory)
   --json FILE        every value as JSON
   --warm             do not drop caches
@@ -36,6 +41,7 @@ const WORKLOADS = {
   'large-file': largeFileWorkload,
   'many-backups': manyBackupsWorkload,
   server: serverWorkload,
+  fragmentation: fragmentationWorkload,
 } as const;
 
 function parse(argv: readonly string[]) {
@@ -69,6 +75,9 @@ function missingPeers(root: string, scratch: string): string[] {
 }
 
 async function main(argv: readonly string[], root: string): Promise<number> {
+  const [mode, ...rest] = argv;
+  if (mode === 'curves') return curvesMain(rest, root);
+  if (mode === 'profile') return profileMain(rest, root);
   const values = parse(argv);
   if (values.help) {
     process.stdout.write(HELP);
@@ -92,17 +101,14 @@ async function main(argv: readonly string[], root: string): Promise<number> {
       for (let round = 0; round < options.rounds; round++) samples.push(...(await workload(options, round)));
     }
     const figures = summarize(samples);
-    const limits = machineLimits(scratch);
-    const [cpu] = cpus();
-    const machine = `${cpus().length} × ${cpu?.model.trim() ?? 'unknown'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${arch()}, Linux ${release()}`;
+    const limits = await machineLimits(scratch);
+    const machine = machineName();
     const about = { at: new Date().toISOString(), machine, scale: options.scale, rounds: options.rounds, cold };
     process.stdout.write(`${table(figures, [...new Set(samples.map(({ tool }) => tool))])}\n\n`);
     process.stdout.write(
       `${about.at} · ${machine} · scale ${options.scale} · ${options.rounds} rounds · ${cold ? 'cold' : 'warm'} caches\n`,
     );
-    for (const [name, rate] of Object.entries(limits)) {
-      process.stdout.write(`${name}: ${(rate / 1e6).toFixed(0)} MB/s on one core\n`);
-    }
+    process.stdout.write(limitLines(limits));
     if (values.json !== undefined) {
       writeFileSync(values.json, `${JSON.stringify({ ...about, limits, figures }, null, 2)}\n`);
     }

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { arch, cpus, release, totalmem } from 'node:os';
 
 export interface Command {
   argv: readonly string[];
@@ -111,4 +112,10 @@ export function bytesBelow(directory: string): number {
   const { stdout, status } = spawnSync('du', ['-sb', directory], { encoding: 'utf8' });
   if (status !== 0) throw new Error(`du cannot read ${directory}`);
   return Number(stdout.split('\t')[0]);
+}
+
+/** Processors, memory, architecture and kernel. */
+export function machineName(): string {
+  const [cpu] = cpus();
+  return `${cpus().length} × ${cpu?.model.trim() ?? 'unknown'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${arch()}, Linux ${release()}`;
 }

@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
 import { generateSample, databasePath } from '@foodsave-backup/example-foodsave/sample';
 import { describe, expect, it } from 'vitest';
-import { makeSmallFiles, spendDay } from './data.ts';
+import { makeHalves, makeSmallFiles, spendDay } from './data.ts';
+import { limitLines, machineLimits } from './limits.ts';
 import { measure, median } from './measure.ts';
 import { summarize, table } from './report.ts';
 
@@ -70,6 +72,41 @@ describe('bench', () => {
         .split('\n');
       expect(found).toHaveLength(1200);
       for (const path of found.slice(0, 50)) expect(statSync(path).size).toBeLessThanOrEqual(4096);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+
+  it('makes halves: as many bytes as it was told, a database that is whole, and half of each compressible', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'foodsave-bench-test-'));
+    try {
+      makeHalves(directory, 20e6);
+      const files = join(directory, 'data', 'files');
+      const bytes = readdirSync(files).reduce((sum, name) => sum + statSync(join(files, name)).size, 0);
+      expect(bytes).toBe(10e6);
+      const database = join(directory, 'data', 'rows.db');
+      expect(Math.abs(statSync(database).size - 10e6)).toBeLessThan(1e6);
+      const asked = execFileSync('sqlite3', [database, 'PRAGMA integrity_check'], { encoding: 'utf8' });
+      expect(asked).toBe('ok\n');
+      for (const path of [database, join(files, '0.bin')]) {
+        const plain = readFileSync(path);
+        const part = zstdCompressSync(plain).length / plain.length;
+        expect(part).toBeGreaterThan(0.4);
+        expect(part).toBeLessThan(0.6);
+      }
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+
+  it('knows what the machine can do at most', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'foodsave-bench-test-'));
+    try {
+      const limits = await machineLimits(directory, 1);
+      expect(Object.keys(limits)).toEqual(expect.arrayContaining(['SHA-256', 'page cache, read', 'SQLite backup API']));
+      for (const [name, rate] of Object.entries(limits)) expect(rate, name).toBeGreaterThan(1e6);
+      expect(readdirSync(directory)).toEqual([]);
+      expect(limitLines({ 'SHA-256': 2.5e9 })).toBe('SHA-256: 2500 MB/s on one core\n');
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }

@@ -13,10 +13,19 @@ export interface Tool {
   backupAndVerify(label: string): Command[];
   restore(label: string, target: string): Command[];
   check(): Command[];
+  /** The structure only: reads no data. */
+  checkWithoutData(): Command[];
   /** Keeps the newest `count` backups and frees the space of the others. */
   keep(count: number, all: readonly string[]): Command[];
   list(): Command[];
   readonly repository: string;
+}
+
+/** Ours, and what opens its repository in this process. */
+export interface OurTool extends Tool {
+  /** Path of its backup.yaml. */
+  readonly config: string;
+  readonly env: Readonly<Record<string, string>>;
 }
 
 export interface Place {
@@ -35,7 +44,7 @@ function versionOf(argv: readonly [string, ...string[]]): string | undefined {
   return status === 0 ? (/\d+(\.\d+)+/.exec(stdout)?.[0] ?? 'unknown') : undefined;
 }
 
-export function ours({ home, source, root }: Place, components: string): Tool {
+export function ours({ home, source, root }: Place, components: string): OurTool {
   const program = join(root, 'bin', 'foodsave-backup');
   const repository = join(home, 'repository');
   const config = join(source, `${basename(home)}.yaml`);
@@ -49,14 +58,21 @@ export function ours({ home, source, root }: Place, components: string): Tool {
     name: 'foodsave-backup',
     version: versionOf([program, '--version']) ?? 'unknown',
     repository,
+    config,
+    env,
     init: () => [run('init')],
     backup: (label) => [run('create', '--name', label, '--no-verify')],
     backupAndVerify: (label) => [run('create', '--name', label)],
     restore: (label, target) => [run('restore', label, '--target', target)],
     check: () => [run('check', '--read-data')],
+    checkWithoutData: () => [run('check')],
     // Retention goes by calendar days, so that backups of one hour are taken away by name.
-    keep: (count, all) => all.slice(0, Math.max(0, all.length - count)).map((name) => run('delete', name, '--yes')),
-    list: () => [run('list', '--limit', '10000')],
+    keep: (count, all) => {
+      const old = all.slice(0, Math.max(0, all.length - count));
+      return old.length === 0 ? [] : [run('delete', ...old, '--yes')];
+    },
+    // As many as it gives at once; like the others, it looks at all for that.
+    list: () => [run('list', '--limit', '500')],
   };
 }
 
@@ -75,6 +91,7 @@ export function restic({ home, source }: Place): Tool | undefined {
     backupAndVerify: (label) => [run('backup', '--tag', label, 'data'), run('check', '--read-data')],
     restore: (label, target) => [run('restore', 'latest', '--tag', label, '--target', target)],
     check: () => [run('check', '--read-data')],
+    checkWithoutData: () => [run('check')],
     // Each has a tag of its own, and restic groups by tags only when told to.
     keep: (count) => [run('forget', '--group-by', 'paths', '--keep-last', String(count), '--prune')],
     list: () => [run('snapshots')],
@@ -107,6 +124,7 @@ export function borg({ home, source }: Place): Tool | undefined {
       return [{ ...run('extract', `::${label}`), cwd: target }];
     },
     check: () => [run('check', '--verify-data')],
+    checkWithoutData: () => [run('check')],
     keep: (count) => [run('prune', '--keep-last', String(count)), run('compact')],
     list: () => [run('list')],
   };

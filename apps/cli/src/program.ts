@@ -197,12 +197,12 @@ function addKeeping(program: Command, door: Door): void {
     );
   program
     .command('delete')
-    .description('delete one backup and free its space')
-    .argument('<name>', 'name of the backup')
+    .description('delete backups and free their space; nothing goes when one of them is not there or is held')
+    .argument('<name...>', 'names of the backups')
     .option('--yes', 'do not ask')
-    .addHelpText('after', examples('delete pre_deployment_backup', 'delete pre_deployment_backup --yes'))
-    .action((name: string, options: { yes?: boolean }) =>
-      door(async (app) => (await import('./commands/delete.ts')).deleteBackup(app, name, options)),
+    .addHelpText('after', examples('delete pre_deployment_backup', 'delete monday tuesday wednesday --yes'))
+    .action((names: string[], options: { yes?: boolean }) =>
+      door(async (app) => (await import('./commands/delete.ts')).deleteBackups(app, names, options)),
     );
 }
 

@@ -245,6 +245,37 @@ describe('delete', () => {
     expect(again.backup.name).toBe('two');
   });
 
+  it('removes several with one prune, each once; one that is unknown or held keeps all of them', async () => {
+    const made = await timeWorld();
+    await using world = made.world;
+    const { disk, clock } = made;
+    for (const name of ['one', 'two', 'three', 'four']) {
+      await world.write('data/files/changing.bin', noise(name, 8000));
+      await world.create(name);
+      await clock.advance(1000);
+    }
+    await world.engine.hold('three', { on: true });
+    await world.must({ command: 'verify', name: 'two', level: 'quick' });
+    const before = await contentsOf(disk);
+    for (const [also, error] of [
+      [['two', 'nothing'], { code: 'BACKUP_NOT_FOUND' }],
+      [['three', 'two'], { code: 'BACKUP_HELD', message: expect.stringContaining('"three"') as string }],
+    ] as const) {
+      const refused = await world.run({ command: 'delete', name: 'one', also });
+      expect(refused).toMatchObject({ status: 'failed', error });
+      expect(refused.error?.hint).toContain('Nothing was deleted.');
+      expect(await contentsOf(disk)).toEqual(before);
+    }
+    await world.engine.hold('three', { on: false });
+    const result = await world.must<DeleteResult>({ command: 'delete', name: 'one', also: ['two', 'one', 'three'] });
+    expect(result).toMatchObject({ name: 'one', also: ['two', 'three'] });
+    expect(result.packs).toBeGreaterThanOrEqual(3);
+    expect(result.freedBytes).toBeGreaterThan(24_000);
+    expect(await keysBelow(disk, 'notes/')).toEqual([]);
+    await expectWhole(world, new Map([['four', await liveFiles(world)]]));
+    expect(await world.must<CheckView>({ command: 'check', readData: true })).toMatchObject({ unreferencedPacks: 0 });
+  });
+
   it('also removes a backup whose manifest is damaged, after which cleanup works again', async () => {
     const made = await timeWorld();
     await using world = made.world;

@@ -84,6 +84,7 @@ async function carryOut(
   return { status: blocked === undefined ? 'succeeded' : 'partial', result };
 }
 
+/** Deletes what it names, then the packs that nothing needs. Every name is looked at before the first backup goes. */
 export async function deleteBackup(
   deps: EngineDeps,
   command: Extract<Command, { command: 'delete' }>,
@@ -91,24 +92,48 @@ export async function deleteBackup(
 ): Promise<RunOutcome> {
   const repository = await openRepository(deps);
   return withLease(repository, { purpose: 'delete', ...PRUNING }, async (lease) => {
-    const { name, held } = await toDelete(repository, command.name);
-    if (held) {
-      throw new BackupError('BACKUP_HELD', `"${name}" is held, so that nothing deletes it`, {
-        hint: `Let go of it first: unhold ${name}`,
-      });
+    const names = await allToDelete(repository, [command.name, ...(command.also ?? [])]);
+    for (const name of names) {
+      throwIfCancelled(context.signal);
+      await lease.assertHeld();
+      await repository.manifests.delete(name);
     }
-    await lease.assertHeld();
-    await repository.manifests.delete(name);
-    await dropNotes(repository, new Set([name]));
+    await dropNotes(repository, new Set(names));
     const pruned = await prune(repository, context, lease);
-    const result: DeleteResult = { name, ...pruned };
+    const [name = command.name, ...also] = names;
+    const result: DeleteResult = { name, ...(also.length === 0 ? {} : { also }), ...pruned };
     return { status: 'succeeded', result };
   });
 }
 
-/** A backup whose manifest is damaged can be deleted like any other: nothing else gets rid of it. Throws BACKUP_NOT_FOUND. */
-async function toDelete(repository: Repository, name: string): Promise<{ name: string; held: boolean }> {
+/** The names of the backups, each once. Throws BACKUP_NOT_FOUND or BACKUP_HELD for the first that cannot be deleted. */
+async function allToDelete(repository: Repository, asked: readonly string[]): Promise<string[]> {
+  const names = new Set<string>();
   const notes = await repository.notes.list();
+  const rest = asked.length > 1 ? ' Nothing was deleted.' : '';
+  for (const one of asked) {
+    const { name, held } = await toDelete(repository, one, notes).catch((error: unknown) => {
+      if (rest === '' || !(error instanceof BackupError) || error.code !== 'BACKUP_NOT_FOUND') throw error;
+      const { code, message, hint = '', details, cause } = error;
+      const also = details === undefined ? {} : { details };
+      throw new BackupError(code, message, { hint: `${hint}${rest}`.trim(), cause, ...also });
+    });
+    if (held) {
+      throw new BackupError('BACKUP_HELD', `"${name}" is held, so that nothing deletes it`, {
+        hint: `Let go of it first: unhold ${name}${rest === '' ? '' : `.${rest}`}`,
+      });
+    }
+    names.add(name);
+  }
+  return [...names];
+}
+
+/** A backup whose manifest is damaged can be deleted like any other: nothing else gets rid of it. Throws BACKUP_NOT_FOUND. */
+async function toDelete(
+  repository: Repository,
+  name: string,
+  notes: Awaited<ReturnType<Repository['notes']['list']>>,
+): Promise<{ name: string; held: boolean }> {
   try {
     const manifest = await repository.manifests.get(name);
     return { name: manifest.name, held: lastHold({ id: manifest.id }, notes)?.note.on === true };

@@ -40,7 +40,12 @@ export type Command =
   | { command: 'check'; readData: boolean; subset?: { n: number; t: number } }
   | { command: 'repair'; what: 'index' | 'packs'; dryRun?: boolean }
   | { command: 'cleanup'; dryRun?: boolean }
-  | { command: 'delete'; name: string }
+  | {
+      command: 'delete';
+      name: string;
+      /** More backups. One that is not there or is held fails the command before anything is deleted. */
+      also?: readonly string[];
+    }
   | { command: 'undo'; dryRun?: boolean }
   | {
       command: 'export';
@@ -263,6 +268,8 @@ export interface CleanupResult {
 
 export interface DeleteResult {
   name: string;
+  /** The other backups that the same command deleted. */
+  also?: string[];
   packs: number;
   freedBytes: number;
   rewrittenBytes: number;

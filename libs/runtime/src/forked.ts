@@ -33,6 +33,10 @@ export interface ChildMessage {
 /** Where the child of an export finds the pipe for its archive. */
 export const ARCHIVE_DESCRIPTOR = 4;
 
+/** As bin/foodsave-backup has them, where each is explained. */
+const HEAP = ['--max-semi-space-size=8'];
+const GLIBC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '1048576' };
+
 const CANCEL_GRACE_MS = 15_000;
 
 /**
@@ -85,7 +89,8 @@ class ForkedRun {
     const entry = new URL(typescript ? './run-child/main.ts' : './run-child/main.js', import.meta.url);
     this.#child = fork(entry, {
       serialization: 'advanced',
-      env: { UV_THREADPOOL_SIZE: poolSize(threads), ...process.env },
+      env: { UV_THREADPOOL_SIZE: poolSize(threads), ...GLIBC, ...process.env },
+      execArgv: [...process.execArgv, ...HEAP],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...(piped ? (['pipe'] as const) : [])],
     });
     this.finished = this.#follow(context);

@@ -166,6 +166,19 @@ describe('the life of a backup', () => {
     expect(await workspace.json<DeleteResult>(['delete', 'second', '--yes'])).toMatchObject({ name: 'second' });
     expect(await workspace.json(['check'])).toMatchObject({ status: 'ok', backups: 2 });
   });
+
+  it('goes with others in one delete, or none of them goes', async () => {
+    for (const name of ['x', 'y']) await workspace.json(['create', '--name', name]);
+    const refused = await workspace.json<{ error: unknown }>(['delete', 'x', 'y', 'nope', '--yes'], 1);
+    expect(refused.error).toMatchObject({
+      code: 'BACKUP_NOT_FOUND',
+      hint: expect.stringContaining('Nothing was deleted.') as string,
+    });
+    expect((await workspace.json<BackupPage>(['list'])).total).toBe(4);
+    const gone = await workspace.run(['delete', 'x', 'y', 'x', '--yes']);
+    expect(gone).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Deleted x, y, freed /) as string });
+    expect((await workspace.json<BackupPage>(['list'])).total).toBe(2);
+  });
 });
 
 describe('init', () => {

@@ -75,6 +75,9 @@ describe('on a terminal', () => {
     const gone = await workspace.onTerminal(['delete', 'kept'], 'Type "yes"', 'yes\n');
     expect(gone.code).toBe(0);
     expect(gone.output).toContain('Deleted kept');
+    for (const name of ['b1', 'b2']) await workspace.json(['create', '--name', name]);
+    const both = await workspace.onTerminal(['delete', 'b1', 'b2'], 'Type "yes"', 'yes\n');
+    expect(both.output).toMatch(/b1[^]*b2[^]*Delete these 2 backups for good\?[^]*Deleted b1, b2/);
   });
 
   it('draws progress on one line and leaves no trace of it', async () => {

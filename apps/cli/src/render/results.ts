@@ -78,7 +78,8 @@ export function cleanupText(result: CleanupResult, style: Style): string {
 }
 
 export function deletedText(result: DeleteResult, style: Style): string {
-  const freed = `Deleted ${style.bold(visible(result.name))}, freed ${formatBytes(result.freedBytes)} in ${count(result.packs, 'pack')}.`;
+  const names = [result.name, ...(result.also ?? [])].map((name) => style.bold(visible(name)));
+  const freed = `Deleted ${names.join(', ')}, freed ${formatBytes(result.freedBytes)} in ${count(result.packs, 'pack')}.`;
   return result.blocked === undefined
     ? freed
     : `${freed}\n${style.yellow(`▲ Space was not freed: ${visible(result.blocked)}`)}`;
