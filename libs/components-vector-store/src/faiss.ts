@@ -197,7 +197,7 @@ async function searched(
   ];
   const queries: Query[] = [];
   for (const position of positions)
-    queries.push({ position, vector: await vectorAt(reader, flat, position), best: [] });
+    queries.push({ position, vector: await vectorAt(reader, flat, position), best: [], worst: Infinity });
   const compared = await scan(reader, flat, queries, signal);
   const nearestNeighbours: Neighbours[] = [];
   for (const query of queries) {
@@ -213,6 +213,8 @@ interface Query {
   vector: Float32Array;
   /** Ascending by distance, then by position. */
   best: { position: number; distance: number }[];
+  /** Distance of the last of them. */
+  worst: number;
 }
 
 async function vectorAt(reader: BytesReader, flat: Flat, position: number): Promise<Float32Array> {
@@ -249,7 +251,11 @@ async function scan(
     if (piece.buffer !== floats.buffer) bytes.set(piece);
     for (let index = 0; index < count; index++) {
       measure(vectors, floats, index * dimension, metric, distances);
-      for (const [i, query] of queries.entries()) offer(query, position + index, distances[i] ?? Number.NaN);
+      for (let i = 0; i < queries.length; i++) {
+        const query = queries[i] as Query;
+        const distance = distances[i] as number;
+        if (distance < query.worst || query.best.length < NEIGHBOURS) offer(query, position + index, distance);
+      }
     }
     compared += count;
   }
@@ -273,7 +279,9 @@ function measure(
   if (metric === 1) {
     for (let i = 0; i < length; i++) {
       const b = floats[start + i] as number;
-      const [dx, dy, dz] = [(p[i] as number) - b, (q[i] as number) - b, (r[i] as number) - b];
+      const dx = (p[i] as number) - b;
+      const dy = (q[i] as number) - b;
+      const dz = (r[i] as number) - b;
       x += dx * dx;
       y += dy * dy;
       z += dz * dz;
@@ -293,11 +301,10 @@ function measure(
 
 function offer(query: Query, position: number, distance: number): void {
   const { best } = query;
-  const worst = best.at(-1);
-  if (best.length === NEIGHBOURS && worst && !(distance < worst.distance)) return;
   best.push({ position, distance });
   best.sort((a, b) => a.distance - b.distance || a.position - b.position);
   if (best.length > NEIGHBOURS) best.pop();
+  query.worst = best.at(-1)?.distance ?? Infinity;
 }
 
 function corrupt(reason: string): BackupError {

@@ -97,7 +97,7 @@ export interface EngineConfig {
   checksums: boolean;
   /** zstd, 1 to 19. */
   compressionLevel: number;
-  /** How many threads compress, hash and encrypt beside the main one, 1 to 64. */
+  /** How many threads compress and hash beside the main one, 1 to 64. */
   threads: number;
   /** Bytes a second of each run; absent: as fast as it can. */
   limits: {

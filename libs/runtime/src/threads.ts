@@ -1,8 +1,11 @@
 import { availableParallelism } from 'node:os';
 
-/** Threads of a run beside its main one where nobody says how many: the application keeps a processor. */
+/**
+ * Threads of a run beside its main one where nobody says how many: one for each processor, since the main one waits for them
+ * much of the time. The application goes before the runs of the server: see `giveWay`.
+ */
 export function usualThreads(): number {
-  return Math.max(1, Math.min(64, availableParallelism() - 1));
+  return Math.min(64, availableParallelism());
 }
 
 /** What libuv has by default, for files alone. */

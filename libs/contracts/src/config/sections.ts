@@ -127,7 +127,7 @@ const toRate = ({ value }: { value: unknown }): unknown => parseRate(value) ?? v
 
 /** What a run takes of the machine at most. */
 export class LimitsConfig {
-  /** How many threads compress, hash and encrypt beside the main one; absent: one less than there are processors, at least 1. */
+  /** How many threads compress and hash beside the main one; absent: as many as there are processors. */
   @MayBeAbsent()
   @IsInt(threads)
   @Min(1, threads)

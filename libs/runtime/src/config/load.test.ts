@@ -96,8 +96,8 @@ describe('which configuration counts', () => {
 });
 
 describe('what a file says', () => {
-  it('limits a run; without a word the application keeps one processor', async () => {
-    const usual = Math.max(1, Math.min(64, availableParallelism() - 1));
+  it('limits a run; without a word it uses all processors', async () => {
+    const usual = Math.min(64, availableParallelism());
     workspace.write('backup.yaml', MINIMAL);
     expect((await workspace.load()).limits).toEqual({ threads: usual });
     workspace.write('backup.yaml', `${MINIMAL}limits: { read: 50 MB, upload: 1.5 MiB/s, threads: 3 }\n`);
