@@ -12,6 +12,9 @@ export interface SqliteChildOptions {
   signal?: AbortSignal;
 }
 
+/** It only passes messages: what it takes is SQLite's and its buffers'. */
+const SMALL_HEAP = ['--max-semi-space-size=1'];
+
 interface PendingCall {
   resolve(value: unknown): void;
   reject(error: unknown): void;
@@ -45,7 +48,7 @@ export class SqliteChild {
       [options.binding],
       {
         serialization: 'advanced',
-        execArgv: fromSource ? ['--conditions=@foodsave-backup/source'] : [],
+        execArgv: [...SMALL_HEAP, ...(fromSource ? ['--conditions=@foodsave-backup/source'] : [])],
         // Nothing of the environment: it may hold secrets, and the child needs none of it.
         env: { SQLITE_TMPDIR: options.scratchDir, TMPDIR: options.scratchDir },
         stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -1,6 +1,6 @@
-import { plainToInstance } from 'class-transformer';
-import type { ClassConstructor } from 'class-transformer';
-import { getMetadataStorage, validateSync } from 'class-validator';
+import { plainToInstance } from '../validation.ts';
+import type { ClassConstructor } from '../validation.ts';
+import { getMetadataStorage, validateSync } from '../validation.ts';
 import { componentSpecs } from './components.ts';
 import type { ComponentSpec } from './components.ts';
 import { MAX_ISSUES, cleanTree, isTree, issue } from './issues.ts';

@@ -1,5 +1,5 @@
-import { ValidateBy, ValidateIf, isIP } from 'class-validator';
-import type { ValidationArguments, ValidationOptions } from 'class-validator';
+import { ValidateBy, ValidateIf, isIP } from '../validation.ts';
+import type { ValidationArguments, ValidationOptions } from '../validation.ts';
 import { parseRate, RATE_RULE } from '@foodsave-backup/kernel';
 import { cronProblem } from './cron.ts';
 

@@ -1,4 +1,4 @@
-import { Transform } from 'class-transformer';
+import { Transform } from '../validation.ts';
 import {
   ArrayMaxSize,
   IsArray,
@@ -11,7 +11,7 @@ import {
   MaxLength,
   Min,
   ValidateIf,
-} from 'class-validator';
+} from '../validation.ts';
 import { parseRate } from '@foodsave-backup/kernel';
 import {
   IsCron,

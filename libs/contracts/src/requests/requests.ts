@@ -9,7 +9,7 @@ import {
   Matches,
   Max,
   Min,
-} from 'class-validator';
+} from '../validation.ts';
 import { COMPONENT_SELECTOR, IsBackupName, LAYOUT_PATH, ToBoolean, ToInteger, ToList, says } from './rules.ts';
 
 const flag = says('must be true or false', 'true');

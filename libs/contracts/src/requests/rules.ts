@@ -1,8 +1,8 @@
 import { BackupError, assertBackupName } from '@foodsave-backup/kernel';
 import type { ErrorCode } from '@foodsave-backup/kernel';
-import { Transform } from 'class-transformer';
-import { ValidateBy } from 'class-validator';
-import type { ValidationOptions } from 'class-validator';
+import { Transform } from '../validation.ts';
+import { ValidateBy } from '../validation.ts';
+import type { ValidationOptions } from '../validation.ts';
 
 /** What a rule tells besides its message: an accepted example, and the code of the error if it is the only problem. */
 export interface RuleContext {

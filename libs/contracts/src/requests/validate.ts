@@ -1,8 +1,8 @@
 import { BackupError, printable } from '@foodsave-backup/kernel';
 import type { ErrorCode } from '@foodsave-backup/kernel';
-import { plainToInstance } from 'class-transformer';
-import type { ClassConstructor } from 'class-transformer';
-import { validateSync } from 'class-validator';
+import { plainToInstance } from '../validation.ts';
+import type { ClassConstructor } from '../validation.ts';
+import { validateSync } from '../validation.ts';
 import { propertiesOf } from '../config/parse.ts';
 import { closest } from '../config/suggest.ts';
 import type { ProblemItem } from '../responses/problem.ts';
