@@ -8,7 +8,11 @@ import { ReadPace } from './paced.ts';
 import { PreviousEntries } from './previous-entries.ts';
 import type { ComponentSpec, EngineDeps, RunContext } from './types.ts';
 
-type ProgressMark = Pick<CaptureProgress, 'doneBytes' | 'doneFiles'>;
+/** Of one component. */
+interface Done {
+  bytes: number;
+  files: number;
+}
 
 /** Cumulative figures over all components of a backup. */
 export class CaptureProgress {
@@ -24,20 +28,21 @@ export class CaptureProgress {
     this.#context = context;
   }
 
-  /** What is done so far, to come back to when all of the component has to be read once more. */
-  enter(component: string): ProgressMark {
+  enter(component: string): void {
     this.#component = component;
     this.#current = '';
     this.#tell();
-    return { doneBytes: this.doneBytes, doneFiles: this.doneFiles };
   }
 
-  backTo(mark: ProgressMark): void {
-    Object.assign(this, mark);
+  /** What was done of a component that has to be read once more. */
+  takeBack(done: Done): void {
+    this.doneBytes -= done.bytes;
+    this.doneFiles -= done.files;
     this.#tell();
   }
 
-  file(path: string): void {
+  file(component: string, path: string): void {
+    this.#component = component;
     this.#current = path;
     this.doneFiles++;
     this.#tell();
@@ -95,12 +100,13 @@ interface OpenedSource {
   error?: unknown;
 }
 
-/** Sources that are open at once: while one is copied by a process of its own, another is stored. */
-const OPEN_MAX = 2;
+/** Sources that are captured at once: while one waits for a process of its own, another is stored. */
+const LANES = 2;
 
 /**
  * Captures components, each compared with what `before` says of it in the newest backup. A failure of a source is part of the
- * result; of the repository, it is thrown. Results come in the order of `specs`, whichever source is ready first.
+ * result; of the repository, it is thrown, when no other source is being captured any more. Results come in the order of `specs`,
+ * whichever source is ready first.
  */
 export async function captureComponents(
   job: CaptureJob,
@@ -108,27 +114,37 @@ export async function captureComponents(
   before: (instance: string) => ManifestComponent | undefined,
 ): Promise<CapturedComponent[]> {
   const waiting = [...specs];
-  const opening = new Map<ComponentSpec, Promise<OpenedSource>>();
   const captured = new Map<ComponentSpec, CapturedComponent>();
-  const pace = ReadPace.of(job.deps, job.context);
-  try {
-    while (captured.size < specs.length) {
-      while (opening.size < OPEN_MAX) {
-        const spec = waiting.shift();
-        if (spec === undefined) break;
-        opening.set(spec, openSource(job, spec, before(spec.instance), 1));
+  const stop = new AbortController();
+  const context = { ...job.context, signal: AbortSignal.any([job.context.signal, stop.signal]) };
+  const pace = ReadPace.of(job.deps, context);
+  const lane = async (): Promise<void> => {
+    try {
+      for (let spec = waiting.shift(); spec !== undefined; spec = waiting.shift()) {
+        throwIfCancelled(context.signal);
+        captured.set(spec, await captureOne({ ...job, context }, spec, { before: before(spec.instance), pace }));
       }
-      const opened = await Promise.race(opening.values());
-      opening.delete(opened.spec);
-      const stored = await storeSource(job, opened, pace);
-      if (stored === 'again') opening.set(opened.spec, openSource(job, opened.spec, before(opened.spec.instance), 2));
-      else captured.set(opened.spec, stored);
-      throwIfCancelled(job.context.signal);
+    } catch (error) {
+      // The other one need not go on, and fails with this error.
+      stop.abort(error);
+      throw error;
     }
-  } finally {
-    for (const source of opening.values()) await (await source).dump?.close();
-  }
+  };
+  await Promise.allSettled(Array.from({ length: LANES }, lane));
+  throwIfCancelled(job.context.signal);
+  if (stop.signal.aborted) throw stop.signal.reason;
   return specs.flatMap((spec) => captured.get(spec) ?? []);
+}
+
+async function captureOne(
+  job: CaptureJob,
+  spec: ComponentSpec,
+  { before, pace }: { before: ManifestComponent | undefined; pace: ReadPace | undefined },
+): Promise<CapturedComponent> {
+  for (let attempt = 1; ; attempt++) {
+    const stored = await storeSource(job, await openSource(job, spec, before, attempt), pace);
+    if (stored !== 'again') return stored;
+  }
 }
 
 /** Never rejects. */
@@ -170,11 +186,12 @@ async function storeSource(
   const { spec, attempt, writer, previous, dump, error } = opened;
   const { context } = job;
   if (attempt === 1) context.emit({ type: 'component.started', component: spec.instance });
-  const mark = job.progress.enter(spec.instance);
+  job.progress.enter(spec.instance);
+  const done: Done = { bytes: 0, files: 0 };
   const base = { type: spec.type, driver: spec.driver };
   try {
     if (dump === undefined) throw error;
-    const facts = await storeDump(job, spec.instance, dump, { writer, previous, names: new PathNames(), pace });
+    const facts = await storeDump(job, spec.instance, dump, { writer, previous, names: new PathNames(), pace, done });
     const root = await writer.finish();
     context.emit({ type: 'component.finished', component: spec.instance, status: 'complete' });
     return {
@@ -192,7 +209,7 @@ async function storeSource(
     // What waits in the writer is stored or dropped with the session; nothing refers to it.
     await writer.finish().catch(() => undefined);
     if (cause instanceof SourceMoved && attempt === 1) {
-      job.progress.backTo(mark);
+      job.progress.takeBack(done);
       return 'again';
     }
     const missing = known.code === 'SOURCE_MISSING' || known.details?.['reason'] === 'SOURCE_MISSING';
@@ -221,6 +238,8 @@ interface StoredTo {
   previous: PreviousEntries;
   names: PathNames;
   pace: ReadPace | undefined;
+  /** What was stored so far. */
+  done: Done;
 }
 
 async function storeDump(
@@ -233,7 +252,8 @@ async function storeDump(
   try {
     for await (const entry of dump.entries()) {
       throwIfCancelled(context.signal);
-      progress.file(entry.path);
+      progress.file(instance, entry.path);
+      to.done.files++;
       if (!(await addEntry(entry, to, progress))) continue;
       changed++;
       const message = 'It changed while it was read';
@@ -269,6 +289,7 @@ async function addEntry(entry: DumpEntry, to: StoredTo, progress: CaptureProgres
   }
   return addFile(entry, names, meta, to, (bytes) => {
     progress.add(bytes);
+    to.done.bytes += bytes;
   });
 }
 
