@@ -144,7 +144,13 @@ export type EntryContent = StreamContent | PagedContent;
 /** The bytes of a content in order; for who asks for them, runs of zeros as holes. */
 export interface ContentSource {
   (): AsyncIterable<Uint8Array>;
-  (options: { holes: true }): AsyncIterable<Piece>;
+  (options: ContentOptions): AsyncIterable<Piece>;
+}
+
+export interface ContentOptions {
+  holes: true;
+  /** A piece is valid until the next one is asked for: who keeps it copies it. Its memory may then be used again. */
+  reuse?: boolean;
 }
 
 /** A byte stream, read once, in order. Pieces of 64 KiB to 4 MiB; one is valid until the next is asked for: who keeps it copies it. */
@@ -252,7 +258,10 @@ export interface RestoreSink {
   plan(entries: AsyncIterable<Omit<RestoreEntry, 'content'>>): Promise<RestorePlan>;
   /** Writes (target) or stages (live) one entry. Throws a BackupError; the engine decides whether to go on. */
   write(entry: RestoreEntry): Promise<void>;
-  /** Makes the restored data live, or throws with the target untouched. With a target directory: finishes modes and times. */
+  /**
+   * Makes the restored data live, or throws with the target untouched. With a target directory, where the
+   * engine calls it when all components are written: finishes checks, names, modes and times.
+   */
   commit(): Promise<CommitResult>;
   /** Removes what was staged and not committed. Idempotent, always called. */
   close(): Promise<void>;

@@ -84,7 +84,7 @@ export class LiveRestore implements SwapSink {
     await mkdir(dirname(live), { recursive: true });
     const path = stagingPath(live);
     this.staged = { path, entry };
-    await stageContent(entry, path, this.run.signal);
+    await stageContent(entry, path, { signal: this.run.signal });
     const found = await this.child().call('facts', { path, integrity: this.source.settings.integrityCheck });
     this.notes.push(...checkRestored(found, this.run.facts, 'the staged database'));
     for (const suffix of SIDECARS) await rm(path + suffix, { force: true });

@@ -14,14 +14,26 @@ import { checkRestored } from './restore-check.ts';
 import { emptyPlan, isWanted } from './restore-plan.ts';
 import type { SqliteSource } from './sqlite-source.ts';
 import { applyMeta, removeDatabase, SIDECARS, stageContent, stagingPath } from './staging.ts';
-import { syncDirectory } from './sync.ts';
+import { syncDirectory, syncFile } from './sync.ts';
 
-/** Lays a database out below a directory, checked by SQLite and byte for byte what the backup holds. */
+interface Staged {
+  entry: RestoreEntry;
+  path: string;
+  final: string;
+  /** It is durable, and SQLite has found nothing. */
+  checked: Promise<void>;
+}
+
+/**
+ * Lays a database out below a directory, checked by SQLite and byte for byte what the backup holds. SQLite looks at it in a
+ * process of its own while other components are written; it gets its name in `commit`, when nothing was found.
+ */
 export class TargetRestore implements RestoreSink {
   private readonly source: SqliteSource;
   private readonly run: RestoreRun;
   private readonly directory: string;
-  private readonly staged = new Set<string>();
+  private readonly staged = new Map<string, Staged>();
+  private readonly checks = new AbortController();
   private readonly notes: string[] = [];
   private files = 0;
   private bytes = 0;
@@ -52,35 +64,48 @@ export class TargetRestore implements RestoreSink {
     const final = join(this.directory, entry.path);
     await mkdir(dirname(final), { recursive: true });
     await this.assertInside(final);
-    const staged = stagingPath(final);
-    this.staged.add(staged);
-    await stageContent(entry, staged, this.run.signal);
-    await this.check(staged);
-    for (const suffix of SIDECARS) await rm(staged + suffix, { force: true });
-    if (!(await applyMeta(staged, entry.meta))) this.noteOwner(entry.path);
+    const path = stagingPath(final);
+    await stageContent(entry, path, { signal: this.run.signal, sync: false });
+    const checked = Promise.all([syncFile(path), this.check(path)]).then(() => undefined);
+    // `commit` tells of it.
+    checked.catch(() => undefined);
+    this.staged.set(path, { entry, path, final, checked });
+  }
+
+  async commit(): Promise<CommitResult> {
+    for (const staged of this.staged.values()) await this.finish(staged);
+    return { files: this.files, bytes: this.bytes, notes: [...this.notes] };
+  }
+
+  private async finish({ entry, path, final, checked }: Staged): Promise<void> {
+    await checked;
+    throwIfCancelled(this.run.signal);
+    for (const suffix of SIDECARS) await rm(path + suffix, { force: true });
+    if (!(await applyMeta(path, entry.meta))) this.noteOwner(entry.path);
     // Of an earlier file of this name; SQLite would apply them to the new one.
     for (const suffix of SIDECARS) await rm(final + suffix, { force: true });
-    await rename(staged, final);
-    this.staged.delete(staged);
+    await rename(path, final);
+    this.staged.delete(path);
     await syncDirectory(dirname(final));
     this.files++;
     this.bytes += entry.size;
   }
 
-  commit(): Promise<CommitResult> {
-    return Promise.resolve({ files: this.files, bytes: this.bytes, notes: [...this.notes] });
-  }
-
   async close(): Promise<void> {
-    for (const staged of this.staged) await removeDatabase(staged);
+    this.checks.abort();
+    for (const { path, checked } of this.staged.values()) {
+      await checked.catch(() => undefined);
+      await removeDatabase(path);
+    }
     this.staged.clear();
   }
 
   private async check(staged: string): Promise<void> {
     const { context, binding } = this.source;
-    const child = new SqliteChild({ binding, scratchDir: context.scratchDir, signal: this.run.signal });
+    const signal = AbortSignal.any([this.run.signal, this.checks.signal]);
+    const child = new SqliteChild({ binding, scratchDir: context.scratchDir, signal });
     try {
-      const found = await child.call('facts', { path: staged, integrity: 'quick' });
+      const found = await child.call('facts', { path: staged, integrity: 'quick', toCompare: true });
       this.notes.push(...checkRestored(found, this.run.facts, 'the restored database'));
     } finally {
       child.close();

@@ -109,7 +109,8 @@ describe('into a directory', () => {
     const directory = join(sandbox.root, 'target');
     const component = sandbox.component();
     const sink = await component.openRestore(restoreRun({ kind: 'target', directory }, captured.facts));
-    await expect(sink.write(restoreEntry(captured))).rejects.toMatchObject({ code: 'VERIFICATION_FAILED' });
+    await sink.write(restoreEntry(captured));
+    await expect(sink.commit()).rejects.toMatchObject({ code: 'VERIFICATION_FAILED' });
     await sink.close();
     expect(await readdir(join(directory, 'data'))).toEqual([]);
     const facts = { ...captured.facts, corrupt: true };
@@ -126,9 +127,20 @@ describe('into a directory', () => {
     for (const facts of [{ schemaHash: '0'.repeat(64) }, { pageCount: 1 }]) {
       const run = restoreRun({ kind: 'target', directory }, { ...captured.facts, ...facts });
       const sink = await sandbox.component().openRestore(run);
-      await expect(sink.write(restoreEntry(captured))).rejects.toMatchObject({ code: 'VERIFICATION_FAILED' });
+      await sink.write(restoreEntry(captured));
+      await expect(sink.commit()).rejects.toMatchObject({ code: 'VERIFICATION_FAILED' });
       await sink.close();
     }
+    expect(await readdir(join(directory, 'data'))).toEqual([]);
+  });
+
+  it('leaves nothing when it ends while SQLite still looks at it', async () => {
+    const captured = await backup('delete');
+    const directory = join(sandbox.root, 'target');
+    const sink = await sandbox.component().openRestore(restoreRun({ kind: 'target', directory }, captured.facts));
+    await sink.write(restoreEntry(captured));
+    expect(await readdir(join(directory, 'data'))).toHaveLength(1);
+    await sink.close();
     expect(await readdir(join(directory, 'data'))).toEqual([]);
   });
 

@@ -1,8 +1,14 @@
 import { BackupError, isHole, throwIfCancelled, toBackupError, type Piece } from '@foodsave-backup/kernel';
-import { contentSource, type Component, type ContentSource, type RestoreSink } from '@foodsave-backup/component';
+import {
+  contentSource,
+  type Component,
+  type ContentSource,
+  type EntryMeta,
+  type RestoreSink,
+} from '@foodsave-backup/component';
 import type { Manifest, ManifestComponent, Repository } from '@foodsave-backup/repository';
 import { openComponent } from './opened.ts';
-import { restoreEntries, type Source } from './restore-entries.ts';
+import { restoreEntriesAhead, type Source } from './restore-entries.ts';
 import type { EngineDeps, Restore, RestoreResult, RunContext } from './types.ts';
 
 export interface RestoreJob {
@@ -81,21 +87,37 @@ export function damageList(job: RestoreJob, instance: string): (path: string, er
   };
 }
 
-/** Damaged files are listed and left out; the rest goes on. A fault of the target ends the restore. Gives what was written. */
+/** Milliseconds after which other events have their turn. */
+const TURN_MS = 100;
+
+/**
+ * Damaged files are listed and left out; the rest goes on. A fault of the target ends the restore. Gives what was written.
+ * `directories`: gets those that came by.
+ */
 export async function writeEntries(
   job: RestoreJob,
   instance: string,
   sink: RestoreSink,
   progress: RestoreProgress,
+  directories?: Map<string, EntryMeta>,
 ): Promise<{ files: number; bytes: number }> {
   const written = { files: 0, bytes: 0 };
   const { context } = job;
   const damaged = damageList(job, instance);
-  for await (const entry of restoreEntries(job.source, componentOf(job, instance), job.command.paths, damaged)) {
+  const { clock } = job.deps;
+  let turn = clock.monotonic();
+  const entries = restoreEntriesAhead(job.source, componentOf(job, instance), job.command.paths, damaged);
+  for await (const entry of entries) {
+    if (clock.monotonic() - turn > TURN_MS) {
+      // Small files are written without waiting for anything, and signals and messages want to be heard.
+      await clock.sleep(0, context.signal);
+      turn = clock.monotonic();
+    }
     throwIfCancelled(context.signal);
+    if (entry.kind === 'directory') directories?.set(entry.path, entry.meta);
     const { content } = entry;
     const counted = (of: ContentSource): ContentSource =>
-      contentSource(() => progress.count(instance, entry.path, of({ holes: true })));
+      contentSource((options) => progress.count(instance, entry.path, of({ holes: true, ...options })));
     try {
       await sink.write(content === undefined ? entry : { ...entry, content: counted(content) });
       if (entry.kind !== 'file') continue;

@@ -1,8 +1,14 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openFsRestore } from '@foodsave-backup/component';
+import { restoreRun } from '@foodsave-backup/component/conformance';
+import { PortableDecoder } from '@foodsave-backup/repository';
 import { MemoryStorage } from '@foodsave-backup/storage';
 import { compareTrees } from '@foodsave-backup/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openRepository } from './opened.ts';
+import { restoreEntriesAhead } from './restore-entries.ts';
 import { expectNoScratch } from './testing/oracle.ts';
 import { flip, keysBelow } from './testing/storages.ts';
 import { noise, treeOf, World } from './testing/world.ts';
@@ -23,6 +29,30 @@ afterAll(async () => {
 
 const restore = (target: string, more: object = {}) =>
   ({ command: 'restore', name: 'one', target: world.join(target), ...more }) as const;
+
+it('without the native functions, the same files are laid out', async () => {
+  const repository = await openRepository(world.deps());
+  const manifest = await repository.manifests.get('one');
+  const directory = world.join('portable');
+  for (const decoder of [new PortableDecoder(), undefined]) {
+    const at = decoder === undefined ? world.join('native') : directory;
+    const source = repository.reader(await repository.loadIndex(), decoder === undefined ? {} : { decoder });
+    for (const component of Object.values(manifest.components)) {
+      const run = restoreRun({ kind: 'target', directory: at }, { capturedAt: manifest.createdAt });
+      const sink = await openFsRestore({ run, clock: world.deps().clock, baseDir: world.path, roots: [] });
+      const damaged = (path: string): void => expect.unreachable(path);
+      for await (const entry of restoreEntriesAhead(source, component, undefined, damaged)) await sink.write(entry);
+      await sink.commit();
+      await sink.close();
+    }
+  }
+  const tree = await treeOf(directory);
+  expect(Object.keys(tree).length).toBeGreaterThan(10);
+  expect(tree).toEqual(await treeOf(world.join('native')));
+  expect(await compareTrees(join(directory, 'data'), world.join('native/data'))).toEqual([]);
+  const differences = await compareTrees(world.join('data/files'), join(directory, 'data/files'));
+  expect(differences).toEqual([{ path: 'cache.tmp', what: 'missing' }]);
+});
 
 describe('a restore to a directory', () => {
   it('lays everything out as it lies beside the configuration file, with modes and times', async () => {

@@ -137,33 +137,30 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
     );
   }
   const progress = new RestoreProgress(job, manifest);
-  for (const instance of job.instances) {
-    job.context.emit({ type: 'component.started', component: instance });
-    result.components[instance] = await restoreComponent(job, instance, target, progress);
-    job.context.emit({ type: 'component.finished', component: instance, status: 'complete' });
+  // Components share directories; the time of each is set when nothing is written into it any more.
+  const directories = new Map<string, EntryMeta>();
+  const sinks: OpenSink[] = [];
+  try {
+    for (const instance of job.instances) {
+      job.context.emit({ type: 'component.started', component: instance });
+      const sink = await openSink(job, instance, runOf(job, instance, target));
+      const open: OpenSink = { instance, sink, written: { files: 0, bytes: 0 } };
+      sinks.push(open);
+      open.written = await writeEntries(job, instance, sink, progress, directories);
+    }
+    // What was written first is looked at while the others are written.
+    for (const open of sinks) {
+      result.components[open.instance] = await commit(job, open);
+      job.context.emit({ type: 'component.finished', component: open.instance, status: 'complete' });
+    }
+  } finally {
+    for (const { sink } of sinks) await sink.close();
   }
-  await applyDirectories(target, await directoriesOf(job));
+  await applyDirectories(target, directories);
 }
 
 function roomOf({ sizeBytes, roomBytes }: ManifestComponent): number {
   return roomBytes ?? sizeBytes;
-}
-
-/** Components share directories; the time of each is set when nothing is written into it any more. */
-async function directoriesOf(job: RestoreJob): Promise<Map<string, EntryMeta>> {
-  const directories = new Map<string, EntryMeta>();
-  for (const instance of job.instances) {
-    // What is damaged was listed when the files were written.
-    for await (const entry of restoreEntries(
-      job.source,
-      componentOf(job, instance),
-      job.command.paths,
-      () => undefined,
-    )) {
-      if (entry.kind === 'directory') directories.set(entry.path, entry.meta);
-    }
-  }
-  return directories;
 }
 
 async function countOnly(job: RestoreJob, instance: string): Promise<RestoredComponent> {
@@ -193,15 +190,10 @@ async function openSink(job: RestoreJob, instance: string, run: RestoreRun): Pro
   });
 }
 
-async function restoreComponent(
-  job: RestoreJob,
-  instance: string,
-  target: string,
-  progress: RestoreProgress,
-): Promise<RestoredComponent> {
+function runOf(job: RestoreJob, instance: string, target: string): RestoreRun {
   const { context, command } = job;
   const component = componentOf(job, instance);
-  const sink = await openSink(job, instance, {
+  return {
     signal: context.signal,
     warn: (warning) => {
       context.emit({ type: 'warning', component: instance, ...warning });
@@ -210,20 +202,24 @@ async function restoreComponent(
     facts: { capturedAt: component.capturedAt ?? '', ...component.facts },
     ...(command.paths === undefined ? {} : { paths: command.paths }),
     dryRun: false,
-  });
+  };
+}
+
+interface OpenSink {
+  instance: string;
+  sink: RestoreSink;
+  written: { files: number; bytes: number };
+}
+
+async function commit(job: RestoreJob, { instance, sink, written }: OpenSink): Promise<RestoredComponent> {
   try {
-    const written = await writeEntries(job, instance, sink, progress);
-    try {
-      const { files, bytes, notes } = await sink.commit();
-      return { files, bytes, notes };
-    } catch (error) {
-      // A store of which files are damaged cannot be what it was; what is good of it is there, and the rest is restored.
-      const known = toBackupError(error);
-      const damaged = job.result.failed.some((f) => f.component === instance);
-      if (known.code !== 'VERIFICATION_FAILED' || !damaged) throw error;
-      return { ...written, notes: [known.message] };
-    }
-  } finally {
-    await sink.close();
+    const { files, bytes, notes } = await sink.commit();
+    return { files, bytes, notes };
+  } catch (error) {
+    // A store of which files are damaged cannot be what it was; what is good of it is there, and the rest is restored.
+    const known = toBackupError(error);
+    const damaged = job.result.failed.some((f) => f.component === instance);
+    if (known.code !== 'VERIFICATION_FAILED' || !damaged) throw error;
+    return { ...written, notes: [known.message] };
   }
 }

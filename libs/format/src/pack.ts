@@ -279,20 +279,30 @@ export function unsealFrame(
   frameInBlob: number,
   stored: Uint8Array,
 ): { data: Uint8Array; raw: Uint8Array } {
+  const { frame, nonce, context } = sealOfFrame(blob, frameInBlob, stored);
+  const data = key === undefined ? stored : decrypt(key, nonce, context, stored);
+  const raw = decompress(frame.codec, data, frame.length);
+  assertFrame(frame, sha256(raw));
+  return { data, raw };
+}
+
+/** What `stored`, the bytes of a frame in its pack, was encrypted with beside the key. Throws DATA_DAMAGED when it cannot be that frame. */
+export function sealOfFrame(
+  blob: BlobEntry,
+  frameInBlob: number,
+  stored: Uint8Array,
+): { frame: Frame; nonce: Buffer; context: Buffer } {
   const frame = blob.frames[frameInBlob];
   if (frame?.stored !== stored.length || stored.length === 0) throw malformed('a frame is not where the index says');
-  const data =
-    key === undefined
-      ? stored
-      : decrypt(
-          key,
-          frameNonce(blob.firstFrame + frameInBlob),
-          frameContext(blob.id, blob.kind, frameInBlob, frame.length, frame.codec),
-          stored,
-        );
-  const raw = decompress(frame.codec, data, frame.length);
-  if (!sha256(raw).equals(frame.punched?.hash ?? frame.hash)) {
-    throw new BackupError('DATA_DAMAGED', 'A frame does not match its SHA-256', { hint: 'Run "check --read-data".' });
-  }
-  return { data, raw };
+  return {
+    frame,
+    nonce: frameNonce(blob.firstFrame + frameInBlob),
+    context: frameContext(blob.id, blob.kind, frameInBlob, frame.length, frame.codec),
+  };
+}
+
+/** Throws DATA_DAMAGED unless `hash` is the SHA-256 that the bytes of a frame must have. */
+export function assertFrame(frame: Frame, hash: Buffer): void {
+  if (hash.equals(frame.punched?.hash ?? frame.hash)) return;
+  throw new BackupError('DATA_DAMAGED', 'A frame does not match its SHA-256', { hint: 'Run "check --read-data".' });
 }

@@ -27,7 +27,7 @@ describe('buffers that are used again', () => {
     );
   });
 
-  it('come back for a length that fits, up to 40 MiB of them', () => {
+  it('come back for a length that fits, two packs and 32 MiB of others', () => {
     const pool = new BufferPool();
     const chunk = pool.take(3 * MIB);
     pool.give(chunk);

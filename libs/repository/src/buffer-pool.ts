@@ -3,6 +3,8 @@ const MIB = 1024 * 1024;
 const LEAST = MIB / 4;
 /** From here on sizes grow by this: packs are closed at 16 MiB and whatever their last blob adds. */
 const STEP = 4 * MIB;
+/** What a frame takes when it is encrypted, and more: a frame of 1 MiB fits into a buffer of that size, sealed too. */
+const SLACK = 4096;
 /** Bytes that wait for a next use, of all sizes up to `STEP` together. */
 const KEPT = 32 * MIB;
 /** Larger ones, which are packs, that wait for a next use. */
@@ -21,30 +23,34 @@ export class BufferPool {
   take(length: number): Buffer {
     const size = sizeFor(length);
     // What an earlier phase has left is resident already, also where it is larger than need be.
-    for (let fits = size; fits <= Math.max(size, STEP); fits *= 2) {
+    for (let fits = size; ; fits = (fits - SLACK) * 2 + SLACK) {
       const free = this.#free.get(fits)?.pop();
-      if (free === undefined) continue;
-      if (fits <= STEP) this.#kept -= fits;
-      return free.subarray(0, length);
+      if (free !== undefined) {
+        if (!isLarge(fits)) this.#kept -= fits;
+        return free.subarray(0, length);
+      }
+      if (isLarge(fits) || fits >= STEP) return Buffer.allocUnsafeSlow(size).subarray(0, length);
     }
-    return Buffer.allocUnsafeSlow(size).subarray(0, length);
   }
 
   /** Takes back a buffer that `take` gave and nobody looks at any more. */
   give(buffer: Buffer): void {
     const size = buffer.buffer.byteLength;
     const free = this.#free.get(size) ?? [];
-    const large = size > STEP;
-    if (large ? free.length >= LARGE_KEPT : this.#kept + size > KEPT) return;
+    if (isLarge(size) ? free.length >= LARGE_KEPT : this.#kept + size > KEPT) return;
     this.#free.set(size, free);
     free.push(Buffer.from(buffer.buffer));
-    if (!large) this.#kept += size;
+    if (!isLarge(size)) this.#kept += size;
   }
 }
 
+function isLarge(size: number): boolean {
+  return size > STEP + SLACK;
+}
+
 function sizeFor(length: number): number {
-  if (length > STEP) return Math.ceil(length / STEP) * STEP;
+  if (isLarge(length)) return Math.ceil(length / STEP) * STEP;
   let size = LEAST;
-  while (size < length) size *= 2;
-  return size;
+  while (size + SLACK < length) size *= 2;
+  return size + SLACK;
 }

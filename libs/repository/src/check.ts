@@ -1,11 +1,14 @@
 import { toBackupError } from '@foodsave-backup/kernel';
-import { encodeDirectory, FOLDERS, parseKeyFile, type Folder } from '@foodsave-backup/format';
+import { encodeDirectory, FOLDERS, parseKeyFile, type BlobEntry, type Folder } from '@foodsave-backup/format';
+import { MAX_OBJECT_BYTES } from '@foodsave-backup/storage';
 import { affectedBy, type Affected } from './affected.ts';
+import { aheadOf, PACKS_AT_ONCE } from './ahead-of.ts';
 import type { BlobIndex } from './blob-index.ts';
+import { loadDecoder } from './load-decoder.ts';
 import { knownDamage, rememberDamage } from './known-damage.ts';
 import { hashOfKey, packObjectKey } from './layout.ts';
 import { NoteStore } from './notes.ts';
-import { examinePack, readableBlobs } from './pack-examination.ts';
+import { examinePack, readableBlobs, type PackExamination } from './pack-examination.ts';
 import { loadPresent } from './present.ts';
 import { quarantined } from './quarantine.ts';
 import { Marker, unusedPacks } from './reachable.ts';
@@ -162,6 +165,21 @@ interface Finding {
   damaged: Damage[];
 }
 
+interface PackFile {
+  key: string;
+  folder: Folder;
+  hash: Buffer;
+  /** Bytes. */
+  size: number;
+}
+
+interface Examined extends PackExamination {
+  /** What the index says of it. */
+  indexed: readonly BlobEntry[];
+  /** What its bytes lie in. */
+  memory: Uint8Array;
+}
+
 /** Examines packs, and has `index` say what is whole of the damaged ones. */
 async function checkPacks(
   repository: Repository,
@@ -169,7 +187,7 @@ async function checkPacks(
   options: CheckOptions,
   { known, damaged }: Finding,
 ): Promise<{ checkedBytes: number; notes: string[] }> {
-  const packs: { key: string; folder: Folder; hash: Buffer; size: number }[] = [];
+  const packs: PackFile[] = [];
   const present = new Set<string>();
   for (const folder of FOLDERS) {
     for await (const { key, size } of repository.storage.list(`${folder}/`)) {
@@ -185,30 +203,49 @@ async function checkPacks(
   const found: string[] = [];
   const cleared = [...known].filter((key) => !present.has(key));
   let done = 0;
-  for (const { key, folder, hash, size } of packs) {
+  const decoder = await loadDecoder();
+  const examine = async ({ key, hash, size }: PackFile): Promise<Examined> => {
     options.signal?.throwIfAborted();
-    const indexed = index.blobsOf(hash);
-    const examination = await examinePack(repository, key, indexed);
-    const { reason, gone } = examination;
-    const blobs = readableBlobs(examination, indexed);
-    done += size;
+    const indexed = [...index.blobsOf(hash)];
+    const memory = decoder.take(Math.min(size, MAX_OBJECT_BYTES));
+    return { ...(await examinePack(repository, key, indexed, memory)), indexed, memory };
+  };
+  for await (const { item, result } of aheadOf(packs, PACKS_AT_ONCE, examine)) {
+    options.signal?.throwIfAborted();
+    done += item.size;
+    const verdict = judge(index, item, result, damaged);
+    // Only now: blobs of a pack that is not encrypted are views of it.
+    decoder.give(result.memory);
     options.progress?.(done, total);
-    // Cleanup may have removed it meanwhile.
-    if (gone) continue;
-    (reason === undefined ? cleared : found).push(key);
-    if (reason !== undefined) {
-      damaged.push({ kind: 'pack', what: key, reason, remedy: REMEDY.damagedPack });
-    } else if (!index.hasPack(hash) || encodeDirectory(indexed).equals(encodeDirectory(examination.blobs))) {
-      // As it should be, or written since the index was read.
-      continue;
-    } else {
-      const text = 'the index describes it otherwise than it does itself';
-      damaged.push({ kind: 'index', what: key, reason: text, remedy: REMEDY.index });
-    }
-    index.removePack(hash);
-    if (blobs.length > 0) index.addPack({ hash, folder, size, blobs });
+    if (verdict === 'damaged') found.push(item.key);
+    if (verdict === 'whole') cleared.push(item.key);
   }
   return { checkedBytes: options.readData ? done : 0, notes: await remember(repository, found, cleared) };
+}
+
+/** What was found of one pack: lists its damage, and has `index` say what is whole of it. */
+function judge(
+  index: BlobIndex,
+  { key, folder, hash, size }: PackFile,
+  examination: Examined,
+  damaged: Damage[],
+): 'gone' | 'whole' | 'damaged' {
+  const { reason, gone, indexed } = examination;
+  // Cleanup may have removed it meanwhile.
+  if (gone) return 'gone';
+  if (reason !== undefined) {
+    damaged.push({ kind: 'pack', what: key, reason, remedy: REMEDY.damagedPack });
+  } else if (!index.hasPack(hash) || encodeDirectory(indexed).equals(encodeDirectory(examination.blobs))) {
+    // As it should be, or written since the index was read.
+    return 'whole';
+  } else {
+    const text = 'the index describes it otherwise than it does itself';
+    damaged.push({ kind: 'index', what: key, reason: text, remedy: REMEDY.index });
+  }
+  const blobs = readableBlobs(examination, indexed);
+  index.removePack(hash);
+  if (blobs.length > 0) index.addPack({ hash, folder, size, blobs });
+  return reason === undefined ? 'whole' : 'damaged';
 }
 
 async function quarantineNotes({ storage }: Repository): Promise<string[]> {

@@ -3,7 +3,8 @@ import { zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { portableSealing, sha256 } from '@foodsave-backup/format';
-import { loadCodecs, PortableCodec, type FrameCodec } from './codec.ts';
+import { PortableCodec, type FrameCodec } from './codec.ts';
+import { loadCodecs } from './load-codecs.ts';
 import { NativeCodec, nativeSealing } from './native-codec.ts';
 
 const OPTIONS = { level: 3, threads: 3 };

@@ -9,7 +9,7 @@ import {
   type RepositoryInfo,
 } from '@foodsave-backup/format';
 import type { StorageBackend } from '@foodsave-backup/storage';
-import { BlobReader } from './blob-reader.ts';
+import { BlobReader, type ReaderOptions } from './blob-reader.ts';
 import { IndexStore, type IndexLoad } from './index-store.ts';
 import { keyFileKey, REPOSITORY_COPY_KEY, REPOSITORY_KEY } from './layout.ts';
 import { KeyStore } from './key-store.ts';
@@ -214,11 +214,11 @@ export class Repository {
 
   /**
    * A reader that looks at the index again when a pack has gone or a blob is unknown: a prune may have moved what was there.
-   * Not with `asItIs`, for whoever took packs out of the index on purpose. `cacheBytes`: see BlobReader.
+   * Not with `asItIs`, for whoever took packs out of the index on purpose. The others: see BlobReader.
    */
   reader(
     load: IndexLoad,
-    options: { asItIs?: boolean; cacheBytes?: number } = {},
+    options: { asItIs?: boolean } & Omit<ReaderOptions, 'refresh'> = {},
   ): { blobs: BlobReader; trees: TreeReader } {
     const { asItIs, ...reading } = options;
     const refresh = asItIs === true ? {} : { refresh: () => this.indexStore.refresh(load) };

@@ -2,9 +2,7 @@ import { BackupError, type Piece } from '@foodsave-backup/kernel';
 import {
   folderOfType,
   HEADER_BYTES,
-  openFrame,
   packKey,
-  sha256,
   type ExtentList,
   type FileEntry,
   type Folder,
@@ -14,14 +12,18 @@ import {
 } from '@foodsave-backup/format';
 import type { BlobIndex } from './blob-index.ts';
 import type { BlobReader } from './blob-reader.ts';
+import { aheadOf, PACKS_AT_ONCE } from './ahead-of.ts';
 import { BlobWriter, type Tally } from './blob-writer.ts';
 import { extentLeaves } from './extent-reader.ts';
-import { loadCodecs, type CodecOptions, type Codecs } from './codec.ts';
+import type { CodecOptions, Codecs } from './codec.ts';
+import { loadCodecs } from './load-codecs.ts';
+import { loadDecoder } from './load-decoder.ts';
 import type { IndexLoad } from './index-store.ts';
 import { packObjectKey } from './layout.ts';
 import { knownDamage } from './known-damage.ts';
 import { LinkedFiles, type FileName } from './linked-files.ts';
 import { PagedWriter, type PageSource } from './paged-writer.ts';
+import { proveFrames } from './pack-examination.ts';
 import { loadPresent, removePacks } from './present.ts';
 import { readCondemnedToRely } from './condemned.ts';
 import type { Repository } from './repository.ts';
@@ -108,12 +110,13 @@ export class BackupSession {
    */
   async readBack(progress: (bytes: number) => void, signal?: AbortSignal): Promise<number> {
     let checked = 0;
-    for (const pack of this.blobs.writtenPacks) {
+    const packs = this.blobs.writtenPacks.filter((pack) => !this.#checked.has(pack));
+    const examine = (pack: IndexedPack): Promise<string | undefined> =>
+      this.#damageOf(packObjectKey(pack.folder, pack.hash), pack);
+    for await (const { item: pack, result: reason } of aheadOf(packs, PACKS_AT_ONCE, examine)) {
       signal?.throwIfAborted();
-      if (this.#checked.has(pack)) continue;
-      const key = packObjectKey(pack.folder, pack.hash);
-      const reason = await this.#damageOf(key, pack);
       if (reason !== undefined) {
+        const key = packObjectKey(pack.folder, pack.hash);
         await this.repository.storage.delete(key);
         throw new BackupError('VERIFICATION_FAILED', `Verification failed: ${key} reads back differently (${reason})`, {
           hint: 'The disk or the memory of this machine may be failing. No backup was recorded; older backups are untouched.',
@@ -138,20 +141,18 @@ export class BackupSession {
   }
 
   async #damageOf(key: string, pack: IndexedPack): Promise<string | undefined> {
+    const decoder = await loadDecoder();
+    const memory = decoder.take(pack.size);
     try {
-      const bytes = await this.repository.storage.get(key);
-      if (!sha256(bytes).equals(pack.hash)) return 'its SHA-256 differs';
+      const bytes = await this.repository.storage.get(key, undefined, { into: memory });
+      if (!(await decoder.sha256(bytes)).equals(pack.hash)) return 'its SHA-256 differs';
       const frameKey = packKey(this.repository.keys, bytes.subarray(0, HEADER_BYTES));
-      for (const blob of pack.blobs) {
-        let at = blob.offset;
-        for (const [i, frame] of blob.frames.entries()) {
-          openFrame(frameKey, blob, i, bytes.subarray(at, at + frame.stored));
-          at += frame.stored;
-        }
-      }
+      await proveFrames(decoder, frameKey, pack.blobs, bytes);
       return undefined;
     } catch (error) {
       return error instanceof Error ? error.message : 'unreadable';
+    } finally {
+      decoder.give(memory);
     }
   }
 

@@ -2,7 +2,7 @@ import type { Clock } from '@foodsave-backup/kernel';
 import { systemClock, throwIfCancelled } from '@foodsave-backup/kernel';
 import { notFound } from './errors.ts';
 import { assertBodySize, assertKey, assertPrefix, resolveRange } from './keys.ts';
-import type { ByteRange, ObjectInfo, PutOptions, StorageBackend, StorageCapabilities } from './port.ts';
+import type { ByteRange, GetOptions, ObjectInfo, PutOptions, StorageBackend, StorageCapabilities } from './port.ts';
 
 interface StoredObject {
   readonly bytes: Uint8Array;
@@ -43,7 +43,7 @@ export class MemoryStorage implements StorageBackend {
     return true;
   }
 
-  async get(key: string, range?: ByteRange, options: { signal?: AbortSignal } = {}): Promise<Uint8Array> {
+  async get(key: string, range?: ByteRange, options: GetOptions = {}): Promise<Uint8Array> {
     assertKey(key);
     throwIfCancelled(options.signal);
     await Promise.resolve();

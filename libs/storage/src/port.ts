@@ -25,7 +25,7 @@ export interface StorageBackend {
    * The bytes `[offset, offset + length)`; without a range all of them. A range that reaches past the end is an IO_ERROR,
    * never a short answer.
    */
-  get(key: string, range?: ByteRange, options?: { signal?: AbortSignal }): Promise<Uint8Array>;
+  get(key: string, range?: ByteRange, options?: GetOptions): Promise<Uint8Array>;
 
   /** Size in bytes and modification time in ms since the epoch as the medium tells it, or `undefined` when absent. */
   stat(key: string): Promise<ObjectInfo | undefined>;
@@ -46,6 +46,15 @@ export interface StorageBackend {
 export interface PutOptions {
   ifAbsent?: boolean;
   signal?: AbortSignal;
+}
+
+export interface GetOptions {
+  signal?: AbortSignal;
+  /**
+   * Memory that the answer may be put into, at its start, where it is large enough; the answer is then a view of it. It holds
+   * anything afterwards, and is not written to when the promise is settled.
+   */
+  into?: Uint8Array;
 }
 
 export interface ByteRange {

@@ -1,6 +1,5 @@
-import { constants } from 'node:fs';
-import type { BigIntStats } from 'node:fs';
-import { chmod, lchown, lutimes, open, type FileHandle } from 'node:fs/promises';
+import { constants, fchmodSync, fchownSync, futimesSync, type BigIntStats } from 'node:fs';
+import { chmod, lchown, lutimes, open } from 'node:fs/promises';
 import { printable } from '@foodsave-backup/kernel';
 import { fsPath } from '../names.ts';
 import type { EntryKind, EntryMeta } from '../port.ts';
@@ -97,18 +96,21 @@ export class Metadata {
     return !sameXattrs(restoredXattrs(wanted.xattrs, specialModes), live.xattrs);
   }
 
-  /** Owner, mode, attributes and times of an open file or directory, in the one order in which none undoes another. */
-  async applyToHandle(handle: FileHandle, kind: EntryKind, meta: EntryMeta): Promise<void> {
-    if (this.policy.owner) await handle.chown(meta.uid, meta.gid);
-    this.applyXattrs(handle.fd, meta, 'before mode');
-    await handle.chmod(restoredMode(kind, meta.mode, this.policy));
-    this.applyXattrs(handle.fd, meta, 'after mode');
+  /**
+   * Owner, mode, attributes and times of an open file or directory, in the one order in which none undoes another. At once: a
+   * call takes some microseconds, and the way to another thread and back ten times as long.
+   */
+  applyToDescriptor(fd: number, kind: EntryKind, meta: EntryMeta): void {
+    if (this.policy.owner) fchownSync(fd, meta.uid, meta.gid);
+    this.applyXattrs(fd, meta, 'before mode');
+    fchmodSync(fd, restoredMode(kind, meta.mode, this.policy));
+    this.applyXattrs(fd, meta, 'after mode');
     if (this.native) {
-      this.native.setTimes(handle.fd, meta.mtimeNs);
+      this.native.setTimes(fd, meta.mtimeNs);
       return;
     }
     const time = utimeSeconds(meta.mtimeNs);
-    await handle.utimes(time, time);
+    futimesSync(fd, time, time);
   }
 
   /** The same for a path whose parent is trusted; the last component is never followed. */
@@ -127,7 +129,7 @@ export class Metadata {
       return open(target, flags);
     });
     try {
-      await this.applyToHandle(handle, kind, meta);
+      this.applyToDescriptor(handle.fd, kind, meta);
     } finally {
       await handle.close();
     }

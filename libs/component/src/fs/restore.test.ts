@@ -123,7 +123,8 @@ describe('a restore into a target directory', () => {
     await expect(sink.write(file('a', 'aaa', { sha256: new Uint8Array(32) }))).rejects.toMatchObject({
       code: 'DATA_DAMAGED',
     });
-    await expect(sink.write(file('a', 'aaa', { size: 4 }))).rejects.toMatchObject({ code: 'DATA_DAMAGED' });
+    for (const size of [0, 2, 4, 2_000_000])
+      await expect(sink.write(file('a', 'aaa', { size }))).rejects.toMatchObject({ code: 'DATA_DAMAGED' });
     const broken = async function* (): AsyncIterable<Uint8Array> {
       yield await Promise.resolve(Buffer.from('a'));
       throw new Error('the storage went away');

@@ -1,5 +1,6 @@
-import { constants } from 'node:fs';
+import { closeSync, constants, fsync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { lstat, open, readlink, symlink, unlink, type FileHandle } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import {
   BackupError,
   hashLike,
@@ -21,6 +22,13 @@ import { loadNative } from './native-load.ts';
 
 /** Runs of zeros this long become holes too, also of files whose backup knows of none. */
 const HOLE_BYTES = 64 * 1024;
+const ZEROS = Buffer.alloc(HOLE_BYTES);
+/** Files up to this size are collected, and written in one go. Bytes. */
+const SMALL_BYTES = 1024 * 1024;
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+const syncToDisk = promisify(fsync);
+/** What small files are collected in, one for each that is written at once. */
+const spare: Buffer[] = [];
 
 export interface WriteOptions {
   signal: AbortSignal;
@@ -34,12 +42,13 @@ export interface WriteOptions {
  * Size and SHA-256 are compared while writing: DATA_DAMAGED. EEXIST is passed on; nothing is left behind on a failure.
  */
 export async function writeFileAt(path: string, entry: RestoreEntry, options: WriteOptions): Promise<number> {
+  // Holes that the backup knows of are kept as they are.
+  if (entry.size <= SMALL_BYTES && entry.holeBytes === undefined) return writeSmallAt(path, entry, options);
   const target = fsPath(path);
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-  const handle = await open(target, flags, 0o600);
+  const handle = await open(target, NEW_FILE, 0o600);
   try {
     const bytes = await copyInto(handle, entry, options.signal);
-    await options.metadata.applyToHandle(handle, 'file', entry.meta);
+    options.metadata.applyToDescriptor(handle.fd, 'file', entry.meta);
     if (options.durable) await handle.sync();
     return bytes;
   } catch (error) {
@@ -50,41 +59,108 @@ export async function writeFileAt(path: string, entry: RestoreEntry, options: Wr
   }
 }
 
+/** Compares before anything is created, and then makes the file without going to another thread for each step. */
+async function writeSmallAt(path: string, entry: RestoreEntry, options: WriteOptions): Promise<number> {
+  const buffer = spare.pop() ?? Buffer.allocUnsafeSlow(SMALL_BYTES);
+  try {
+    const content = await collect(entry, buffer, options.signal);
+    const target = fsPath(path);
+    const fd = openSync(target, NEW_FILE, 0o600);
+    try {
+      writeSmall(fd, content);
+      options.metadata.applyToDescriptor(fd, 'file', entry.meta);
+      if (options.durable) await syncToDisk(fd);
+    } catch (error) {
+      try {
+        unlinkSync(target);
+      } catch {
+        // What went wrong before is what matters.
+      }
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+    return content.length;
+  } finally {
+    spare.push(buffer);
+  }
+}
+
+/** The whole content, at the start of `into`. */
+async function collect(entry: RestoreEntry, into: Buffer, signal: AbortSignal): Promise<Buffer> {
+  if (!entry.content) throw damaged(entry.path, 'its content is missing');
+  let length = 0;
+  for await (const piece of entry.content({ holes: true, reuse: true })) {
+    throwIfCancelled(signal);
+    const bytes = isHole(piece) ? piece.hole : piece.length;
+    if (length + bytes > entry.size) throw damaged(entry.path, `it has more than ${entry.size} bytes`);
+    if (isHole(piece)) into.fill(0, length, length + bytes);
+    else into.set(piece, length);
+    length += bytes;
+  }
+  const content = into.subarray(0, length);
+  const hash = hashLike(entry);
+  hash.update(content);
+  assertContent(entry, hash, length);
+  return content;
+}
+
+function writeSmall(fd: number, content: Buffer): void {
+  let end = 0;
+  for (const [from, to] of dataRuns(content)) {
+    for (let at = from; at < to;) at += writeSync(fd, content, at, to - at, at);
+    end = to;
+  }
+  if (end < content.length) ftruncateSync(fd, content.length);
+}
+
+/** Throws DATA_DAMAGED unless a content of so many bytes with this hash is that of `entry`. */
+function assertContent(entry: RestoreEntry, hash: ContentHash, bytes: number): void {
+  if (bytes !== entry.size) throw damaged(entry.path, `it has ${bytes} bytes instead of ${entry.size}`);
+  const hashed = entry.sha256 !== undefined || entry.blockSha256 !== undefined;
+  if (hashed && !matches(hash, entry)) throw damaged(entry.path, 'its SHA-256 does not match');
+}
+
 async function copyInto(handle: FileHandle, entry: RestoreEntry, signal: AbortSignal): Promise<number> {
   if (!entry.content) throw damaged(entry.path, 'its content is missing');
   const hash = hashLike(entry);
-  const zeros = Buffer.alloc(HOLE_BYTES);
   let position = 0;
-  for await (const piece of entry.content({ holes: true })) {
+  for await (const piece of entry.content({ holes: true, reuse: true })) {
     throwIfCancelled(signal);
     if (isHole(piece)) {
       hash.zeros(piece.hole);
       position += piece.hole;
       continue;
     }
+    const start = position;
+    // Hashed here while another thread writes.
+    const written = writeRuns(handle, piece, start);
     hash.update(piece);
-    for (let at = 0; at < piece.length;) {
-      const end = dataEnd(piece, at, zeros);
-      if (end === at) {
-        at += HOLE_BYTES;
-        continue;
-      }
-      await writeAll(handle, piece.subarray(at, end), position + at);
-      at = end;
-    }
+    await written;
     position += piece.length;
   }
   await handle.truncate(position);
-  if (position !== entry.size) throw damaged(entry.path, `it has ${position} bytes instead of ${entry.size}`);
-  const hashed = entry.sha256 !== undefined || entry.blockSha256 !== undefined;
-  if (hashed && !matches(hash, entry)) throw damaged(entry.path, 'its SHA-256 does not match');
+  assertContent(entry, hash, position);
   return position;
 }
 
+async function writeRuns(handle: FileHandle, piece: Uint8Array, position: number): Promise<void> {
+  for (const [from, to] of dataRuns(piece)) await writeAll(handle, piece.subarray(from, to), position + from);
+}
+
+/** The parts of a piece between whole runs of zeros. */
+function* dataRuns(piece: Uint8Array): Generator<[from: number, to: number]> {
+  for (let at = 0; at < piece.length;) {
+    const end = dataEnd(piece, at);
+    if (end > at) yield [at, end];
+    at = end === at ? at + HOLE_BYTES : end;
+  }
+}
+
 /** Where the data that starts at `at` ends: at the next whole run of zeros, or at the end of the piece. */
-function dataEnd(piece: Uint8Array, at: number, zeros: Buffer): number {
+function dataEnd(piece: Uint8Array, at: number): number {
   let end = at;
-  while (end + HOLE_BYTES <= piece.length && zeros.compare(piece, end, end + HOLE_BYTES) !== 0) end += HOLE_BYTES;
+  while (end + HOLE_BYTES <= piece.length && ZEROS.compare(piece, end, end + HOLE_BYTES) !== 0) end += HOLE_BYTES;
   return end + HOLE_BYTES <= piece.length ? end : piece.length;
 }
 

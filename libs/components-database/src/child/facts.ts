@@ -35,7 +35,7 @@ const MIGRATION_TABLES: Readonly<Record<string, string>> = {
  */
 export async function databaseFacts(
   binding: SqliteBinding,
-  { path, integrity, inPlace }: ChildOperations['facts']['request'],
+  { path, integrity, inPlace, toCompare }: ChildOperations['facts']['request'],
 ): Promise<DatabaseFacts> {
   const header = parseHeader(await readHeader(path));
   const { size } = await stat(path);
@@ -64,8 +64,10 @@ export async function databaseFacts(
     await look.header();
     await look.schema();
     await look.rows();
-    await look.foreignKeys();
-    await look.migrations();
+    if (toCompare !== true) {
+      await look.foreignKeys();
+      await look.migrations();
+    }
   } finally {
     await connection.close();
   }

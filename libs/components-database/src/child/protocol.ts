@@ -107,8 +107,14 @@ export interface ChildOperations {
   isStill: { request: Record<string, never>; response: { still: boolean } };
   /** SHA-256, hexadecimal, of a database that nobody writes; nothing of another one. */
   hashStill: { request: { path: string; busyTimeoutMs: number }; response: { sha256?: string } };
-  /** Looks at a private copy, which stays as it is; or, without any lock, at a database that nobody writes. */
-  facts: { request: { path: string; integrity: IntegrityLevel; inPlace?: boolean }; response: DatabaseFacts };
+  /**
+   * Looks at a private copy, which stays as it is; or, without any lock, at a database that nobody writes. `toCompare`: without
+   * what `checkRestored` does not compare, foreign keys and migrations.
+   */
+  facts: {
+    request: { path: string; integrity: IntegrityLevel; inPlace?: boolean; toCompare?: boolean };
+    response: DatabaseFacts;
+  };
   /**
    * Takes the locks and does all that is long so that `staged`, a checked file in the same directory, can take the place of the
    * database `live`, which `aside` will keep where it is renamed. The locks end with this process. Live data is not touched.

@@ -149,6 +149,12 @@ function describeRanges(s: Subject): void {
       [1234, 5678],
     ] as const) {
       expect(await s.backend.get('r', { offset, length })).toEqual(body.slice(offset, offset + length));
+      for (const into of [new Uint8Array(length + 7).fill(9), new Uint8Array(length >> 1)]) {
+        const found = await s.backend.get('r', { offset, length }, { into });
+        expect(Buffer.compare(found, body.subarray(offset, offset + length))).toBe(0);
+        // Nothing behind the answer was touched.
+        if (into.length > length) expect(into.subarray(length)).toEqual(new Uint8Array(7).fill(9));
+      }
     }
   });
 

@@ -1,4 +1,4 @@
-import type { ByteRange, ObjectInfo, PutOptions, StorageBackend, StorageCapabilities } from '../port.ts';
+import type { ByteRange, GetOptions, ObjectInfo, PutOptions, StorageBackend, StorageCapabilities } from '../port.ts';
 
 export type StorageOperation = 'put' | 'get' | 'stat' | 'list' | 'delete';
 
@@ -34,7 +34,7 @@ export class ForwardingStorage implements StorageBackend {
     return this.#around('put', key, () => this.#inner.put(key, body, options), options?.signal);
   }
 
-  get(key: string, range?: ByteRange, options?: { signal?: AbortSignal }): Promise<Uint8Array> {
+  get(key: string, range?: ByteRange, options?: GetOptions): Promise<Uint8Array> {
     return this.#around('get', key, () => this.#inner.get(key, range, options), options?.signal);
   }
 

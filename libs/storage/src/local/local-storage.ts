@@ -7,7 +7,7 @@ import type { Clock } from '@foodsave-backup/kernel';
 import { BackupError, systemClock, systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
 import { notFound } from '../errors.ts';
 import { assertBodySize, assertKey, assertPrefix, isKey, resolveRange } from '../keys.ts';
-import type { ByteRange, ObjectInfo, PutOptions, StorageBackend, StorageCapabilities } from '../port.ts';
+import type { ByteRange, GetOptions, ObjectInfo, PutOptions, StorageBackend, StorageCapabilities } from '../port.ts';
 import { Directories } from './directories.ts';
 import { notWritable, readError, SyncFailure, writeError } from './system-errors.ts';
 import { TemporaryFiles } from './temporary.ts';
@@ -113,7 +113,7 @@ export class LocalStorage implements StorageBackend {
     }
   }
 
-  async get(key: string, range?: ByteRange, options: { signal?: AbortSignal } = {}): Promise<Uint8Array> {
+  async get(key: string, range?: ByteRange, options: GetOptions = {}): Promise<Uint8Array> {
     assertKey(key);
     throwIfCancelled(options.signal);
     let handle: FileHandle;
@@ -129,7 +129,7 @@ export class LocalStorage implements StorageBackend {
       const info = await handle.stat();
       if (!info.isFile()) throw notFound(key, this.location);
       const { offset, length } = resolveRange(key, info.size, range);
-      return await readExactly(handle, key, offset, length);
+      return await readExactly(handle, { key, offset, length }, options.into);
     } catch (error) {
       throw readError(error, this.location);
     } finally {
@@ -242,8 +242,12 @@ async function writeSynced(path: string, body: Uint8Array, signal: AbortSignal |
   }
 }
 
-async function readExactly(handle: FileHandle, key: string, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
+async function readExactly(
+  handle: FileHandle,
+  { key, offset, length }: ByteRange & { key: string },
+  into: Uint8Array | undefined,
+): Promise<Uint8Array> {
+  const bytes = into !== undefined && into.length >= length ? into.subarray(0, length) : new Uint8Array(length);
   for (let done = 0; done < length;) {
     const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
     if (bytesRead === 0) {
