@@ -31,7 +31,13 @@ const LAYERS = [
     core: [ANY],
   },
   { layer: 'storage-sftp', at: 'libs/storage-sftp', libs: ['storage'], npm: ['ssh2', 'ssh2-sftp-client'], core: [ANY] },
-  { layer: 'repository', at: 'libs/repository', libs: ['format', 'storage'], npm: ['koffi'], core: { without: NETWORK } },
+  {
+    layer: 'repository',
+    at: 'libs/repository',
+    libs: ['format', 'storage'],
+    npm: ['koffi'],
+    core: { without: NETWORK },
+  },
   { layer: 'retention', at: 'libs/retention', core: [] },
   { layer: 'component', at: 'libs/component', npm: ['koffi'], core: { without: NETWORK } },
   {

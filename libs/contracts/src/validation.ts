@@ -1,5 +1,5 @@
 /**
- * What this library uses of class-validator and class-transformer. Built, it holds them (`build.mjs`): as they are installed they
+ * What this library uses of class-validator and class-transformer. Built, it holds them (tools/scripts/bundle-validation.mjs): as they are installed they
  * are 350 files, which a command would read before it does anything.
  */
 export {

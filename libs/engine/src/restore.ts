@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
-import { BackupError, printable, systemErrorCode, toBackupError } from '@foodsave-backup/kernel';
+import { BackupError, printable, systemErrorCode, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import {
   applyDirectories,
   openFsRestore,
@@ -141,13 +141,13 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
   const directories = new Map<string, EntryMeta>();
   const sinks: OpenSink[] = [];
   try {
-    for (const instance of job.instances) {
+    await writeBeside(job, async (beside, instance) => {
       job.context.emit({ type: 'component.started', component: instance });
-      const sink = await openSink(job, instance, runOf(job, instance, target));
+      const sink = await openSink(beside, instance, runOf(beside, instance, target));
       const open: OpenSink = { instance, sink, written: { files: 0, bytes: 0 } };
       sinks.push(open);
-      open.written = await writeEntries(job, instance, sink, progress, directories);
-    }
+      open.written = await writeEntries(beside, instance, sink, progress, directories);
+    });
     // What was written first is looked at while the others are written.
     for (const open of sinks) {
       result.components[open.instance] = await commit(job, open);
@@ -157,6 +157,29 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
     for (const { sink } of sinks) await sink.close();
   }
   await applyDirectories(target, directories);
+}
+
+/**
+ * Writes components: databases in one line, what consists of many files in another beside it. A database is one file under a
+ * name of its own until it is committed. The first failure is thrown when both lines have ended.
+ */
+async function writeBeside(
+  job: RestoreJob,
+  write: (job: RestoreJob, instance: string) => Promise<void>,
+): Promise<void> {
+  const stop = new AbortController();
+  const context = { ...job.context, signal: AbortSignal.any([job.context.signal, stop.signal]) };
+  const line = async (instances: readonly string[]): Promise<void> => {
+    try {
+      for (const instance of instances) await write({ ...job, context }, instance);
+    } catch (error) {
+      stop.abort(error);
+    }
+  };
+  const isDatabase = (instance: string): boolean => componentOf(job, instance).type === 'database';
+  await Promise.all([line(job.instances.filter(isDatabase)), line(job.instances.filter((i) => !isDatabase(i)))]);
+  throwIfCancelled(job.context.signal);
+  if (stop.signal.aborted) throw stop.signal.reason;
 }
 
 function roomOf({ sizeBytes, roomBytes }: ManifestComponent): number {

@@ -52,7 +52,7 @@ export interface Memory {
 const FRESH: Memory = { take: (length) => Buffer.allocUnsafeSlow(length), give: () => undefined };
 const FIRST_BYTES = 256 * 1024;
 /** What comes after that: room for a whole pack. Memory that nobody has written to costs nothing. */
-const USUAL_BYTES = 20 * 1024 * 1024;
+const USUAL_BYTES = 12 * 1024 * 1024;
 const GROWTH = 4 * 1024 * 1024;
 
 /** Assembles one pack in memory. `salt`: 32 random bytes. */

@@ -1,4 +1,4 @@
-/** Packs that are read at once: one comes from the disk while the other is decoded. Each is about 20 MiB at most. */
+/** Packs that are read at once: one comes from the disk while the other is decoded. Each is about 12 MiB at most. */
 export const PACKS_AT_ONCE = 2;
 
 /**

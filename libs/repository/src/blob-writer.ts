@@ -17,14 +17,14 @@ import { BufferPool } from './buffer-pool.ts';
 import type { Codecs } from './codec.ts';
 import { packObjectKey } from './layout.ts';
 
-/** Bytes of a pack after which it is closed. */
-export const PACK_TARGET = 16 * 1024 * 1024;
+/** Bytes of a pack after which it is closed. A backup has up to five of them in memory: two that grow, their nodes, two that are written. */
+export const PACK_TARGET = 8 * 1024 * 1024;
 /** Smaller packs stay open for the next component of their folder. Bytes. */
-const PACK_MIN = 4 * 1024 * 1024;
+const PACK_MIN = 2 * 1024 * 1024;
 /** Uncompressed bytes that may wait for compression at once: with `PACKS_WAITING_MAX` the bound on memory. */
 const IN_FLIGHT_MAX = 8 * 1024 * 1024;
-/** Full packs that may wait for the disk, each of up to 20 MiB. */
-const PACKS_WAITING_MAX = 1;
+/** Full packs that may wait for the disk, each of up to 12 MiB. */
+const PACKS_WAITING_MAX = 2;
 /** A frame is kept raw unless compression saves at least one part in this many. */
 const WORTH_IT = 50;
 const SAMPLE_BYTES = 4096;
@@ -71,8 +71,14 @@ export class BlobWriter {
   readonly #open = new Map<Folder, PackBuilder>();
   #written: IndexedPack[] = [];
   readonly #pending = new Map<string, true>();
-  readonly #tasks = new Set<Promise<void>>();
+  /** Bytes of blobs under way. */
   #inFlight = 0;
+  /** Blobs that wait for room. */
+  #entering = 0;
+  /** Packs that were released and are not durable yet. */
+  #closing = 0;
+  /** Who waits for any of these to change. */
+  readonly #waiting: (() => void)[] = [];
   #packsWaiting = 0;
   #failure: unknown;
   #puts: Promise<void> = Promise.resolve();
@@ -110,30 +116,63 @@ export class BlobWriter {
     tally: Tally,
     { id, done }: SaveOptions = {},
   ): Promise<SavedBlob> {
-    this.#rethrow();
-    const hashed = await Promise.all(frames.map((data) => this.#hash(data)));
-    const blob = id ?? blobId(this.#keys, kind, hashed);
-    if (this.has(blob)) {
-      done?.();
-      return { id: blob, isNew: false };
+    const bytes = frames.reduce((sum, frame) => sum + frame.length, 0);
+    const leave = await this.#enter(bytes);
+    try {
+      const hashed = await Promise.all(frames.map((data) => this.#hash(data)));
+      const blob = id ?? blobId(this.#keys, kind, hashed);
+      if (this.has(blob)) {
+        leave();
+        done?.();
+        return { id: blob, isNew: false };
+      }
+      this.#pending.set(blob.toString('latin1'), true);
+      // Not waited for: the next blob comes meanwhile.
+      void this.#store(folder, kind, blob, hashed, { tally, done })
+        .catch((error: unknown) => {
+          this.#failure ??= error;
+        })
+        .finally(leave);
+      return { id: blob, isNew: true };
+    } catch (error) {
+      leave();
+      throw error;
     }
-    this.#pending.set(blob.toString('latin1'), true);
-    const bytes = hashed.reduce((sum, f) => sum + f.length, 0);
-    while (this.#inFlight > 0 && (this.#inFlight + bytes > IN_FLIGHT_MAX || this.#packsWaiting >= PACKS_WAITING_MAX)) {
-      await Promise.race(this.#tasks);
+  }
+
+  /**
+   * Waits until so many bytes more may be under way, one blob at least, and no pack waits for the disk. Throws what went wrong
+   * meanwhile; otherwise gives what is to be called once when they no longer are.
+   */
+  async #enter(bytes: number): Promise<() => void> {
+    this.#entering++;
+    try {
       this.#rethrow();
+      while (
+        this.#inFlight > 0 &&
+        (this.#inFlight + bytes > IN_FLIGHT_MAX || this.#packsWaiting >= PACKS_WAITING_MAX)
+      ) {
+        await this.#change();
+        this.#rethrow();
+      }
+      this.#inFlight += bytes;
+    } finally {
+      this.#entering--;
+      this.#wake();
     }
-    this.#inFlight += bytes;
-    const task = this.#store(folder, kind, blob, hashed, { tally, done })
-      .catch((error: unknown) => {
-        this.#failure ??= error;
-      })
-      .finally(() => {
-        this.#inFlight -= bytes;
-        this.#tasks.delete(task);
-      });
-    this.#tasks.add(task);
-    return { id: blob, isNew: true };
+    return () => {
+      this.#inFlight -= bytes;
+      this.#wake();
+    };
+  }
+
+  /** Resolves when something has come or gone. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   async #store(
@@ -219,17 +258,20 @@ export class BlobWriter {
   release(folder: Folder): void {
     const builder = this.#open.get(folder);
     if (builder === undefined || builder.size < PACK_MIN) return;
-    const task = this.#close(folder, builder)
+    this.#closing++;
+    void this.#close(folder, builder)
       .catch((error: unknown) => {
         this.#failure ??= error;
       })
-      .finally(() => this.#tasks.delete(task));
-    this.#tasks.add(task);
+      .finally(() => {
+        this.#closing--;
+        this.#wake();
+      });
   }
 
   /** Waits until every blob is durable in a pack. Throws the first failure of the background work. */
   async finish(): Promise<readonly IndexedPack[]> {
-    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+    while (this.#inFlight > 0 || this.#entering > 0 || this.#closing > 0) await this.#change();
     this.#rethrow();
     for (const [folder, builder] of [...this.#open]) await this.#close(folder, builder);
     return this.#written;

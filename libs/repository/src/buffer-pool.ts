@@ -1,7 +1,7 @@
 const MIB = 1024 * 1024;
 /** Bytes; smaller ones are not worth keeping. */
 const LEAST = MIB / 4;
-/** From here on sizes grow by this: packs are closed at 16 MiB and whatever their last blob adds. */
+/** From here on sizes grow by this: packs are closed at 8 MiB and whatever their last blob adds. */
 const STEP = 4 * MIB;
 /** What a frame takes when it is encrypted, and more: a frame of 1 MiB fits into a buffer of that size, sealed too. */
 const SLACK = 4096;

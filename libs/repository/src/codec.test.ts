@@ -7,7 +7,7 @@ import { PortableCodec, type FrameCodec } from './codec.ts';
 import { loadCodecs } from './load-codecs.ts';
 import { NativeCodec, nativeSealing } from './native-codec.ts';
 
-const OPTIONS = { level: 3, threads: 3 };
+const OPTIONS = { level: 3 };
 const CODECS: Record<string, FrameCodec> = { native: new NativeCodec(OPTIONS), portable: new PortableCodec(OPTIONS) };
 
 /** Text that compresses, noise that does not, and both. */

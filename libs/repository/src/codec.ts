@@ -21,10 +21,8 @@ export interface Codecs {
 }
 
 export interface CodecOptions {
-  /** Of zstd, 1 to 19. */
+  /** Of zstd, 1 to 19. How much is done at once is the business of libuv's pool. */
   level: number;
-  /** Frames that are worked on at once. */
-  threads: number;
 }
 
 const compressAsync = promisify(zstdCompress);
@@ -35,7 +33,7 @@ const CHUNK_MIN = 64 * 1024;
 export class PortableCodec implements FrameCodec {
   readonly #level: number;
 
-  constructor({ level }: Pick<CodecOptions, 'level'>) {
+  constructor({ level }: CodecOptions) {
     this.#level = level;
   }
 

@@ -1,6 +1,6 @@
 import koffi from 'koffi';
 import { BackupError } from '@foodsave-backup/kernel';
-import type { FrameCodec, Sealing } from './codec.ts';
+import type { CodecOptions, FrameCodec, Sealing } from './codec.ts';
 
 // Node.js carries zstd and OpenSSL and exports their functions for native modules. These signatures are those of zstd.h
 // (stable section) and of OpenSSL 3's evp.h and sha.h, on a 64-bit system.
@@ -42,30 +42,24 @@ const TOO_SMALL = -70;
 /** Calls the functions of this process on buffers that exist already: nothing is allocated for a frame but its hash. */
 export class NativeCodec implements FrameCodec {
   readonly #level: number;
-  readonly #threads: number;
   /** Contexts keep their tables: about 1 MiB each that is not allocated again for each frame. */
   readonly #contexts: Context[] = [];
   #own: Context | undefined;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
 
-  constructor({ level, threads }: { level: number; threads: number }) {
+  constructor({ level }: CodecOptions) {
     this.#level = level;
-    this.#threads = threads;
   }
 
-  compress(data: Uint8Array, into: Uint8Array): Promise<number | undefined> {
-    return this.#run(async () => {
-      const context = this.#contexts.pop() ?? createContext();
-      try {
-        const size = await called((done) => {
-          zstd.async(context, into, into.length, data, data.length, this.#level, done);
-        });
-        return sizeOf(size);
-      } finally {
-        this.#contexts.push(context);
-      }
-    });
+  async compress(data: Uint8Array, into: Uint8Array): Promise<number | undefined> {
+    const context = this.#contexts.pop() ?? createContext();
+    try {
+      const size = await called((done) => {
+        zstd.async(context, into, into.length, data, data.length, this.#level, done);
+      });
+      return sizeOf(size);
+    } finally {
+      this.#contexts.push(context);
+    }
   }
 
   compressNow(data: Uint8Array, into: Uint8Array, level = this.#level): number | undefined {
@@ -73,25 +67,12 @@ export class NativeCodec implements FrameCodec {
     return sizeOf(zstd(this.#own, into, into.length, data, data.length, level));
   }
 
-  sha256(data: Uint8Array): Promise<Buffer> {
+  async sha256(data: Uint8Array): Promise<Buffer> {
     const hash = Buffer.allocUnsafe(HASH_BYTES);
-    return this.#run(async () => {
-      await called((done) => {
-        sha.async(data, data.length, hash, done);
-      });
-      return hash;
+    await called((done) => {
+      sha.async(data, data.length, hash, done);
     });
-  }
-
-  async #run<T>(work: () => Promise<T>): Promise<T> {
-    while (this.#running >= this.#threads) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#running++;
-    try {
-      return await work();
-    } finally {
-      this.#running--;
-      this.#waiting.shift()?.();
-    }
+    return hash;
   }
 }
 

@@ -52,7 +52,7 @@ interface Batch {
   /** 16 bytes a page. */
   hashes: Uint8Array;
   /** All pages of the batch, or those `[from, from + length)`, counted from its first one; valid until the next call. */
-  pages(from: number, length: number): Promise<Uint8Array> | Uint8Array;
+  pages: (from: number, length: number) => Promise<Uint8Array> | Uint8Array;
 }
 
 export interface SavedPages {
@@ -213,7 +213,7 @@ export class PagedWriter {
   async #changedSpan(
     { count, pages }: Batch,
     differs: (at: number) => boolean,
-  ): Promise<{ page(at: number): Uint8Array } | undefined> {
+  ): Promise<{ page: (at: number) => Uint8Array } | undefined> {
     let [first, last] = [0, count - 1];
     while (first < count && !differs(first)) first++;
     if (first === count) return undefined;
@@ -318,8 +318,8 @@ export class PagedWriter {
 
 /** Looks at pages, wherever they are hashed. */
 interface Look {
-  batch(first: number, count: number): Promise<Batch>;
-  sha256(): Promise<Uint8Array>;
+  batch: (first: number, count: number) => Promise<Batch>;
+  sha256: () => Promise<Uint8Array>;
 }
 
 /** Whether page `at` of a batch is page `page` of the leaf before, and its place is known. */

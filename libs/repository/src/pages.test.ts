@@ -174,7 +174,7 @@ describe('a file kept by page', () => {
 
   it('does not allocate what a forged previous backup announces', async () => {
     const repository = await makeRepository();
-    const session = await BackupSession.start(repository, { level: 3, threads: 2 });
+    const session = await BackupSession.start(repository, { level: 3 });
     const writer = session.component('database', undefined);
     const hole = { unit: pageSize, extents: [{ blob: undefined, offset: 0, length: 2 ** 40 }] };
     const meta = { mode: 0o644, mtimeNs: 0n };

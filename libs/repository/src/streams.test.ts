@@ -113,7 +113,7 @@ describe('files', () => {
 
   it('are never added out of order', async () => {
     const repository = await makeRepository();
-    const writer = (await BackupSession.start(repository, { level: 3, threads: 2 })).component('files', undefined);
+    const writer = (await BackupSession.start(repository, { level: 3 })).component('files', undefined);
     const meta = { mode: 0o644, mtimeNs: 0n };
     writer.addLink([Buffer.from('b')], meta, Buffer.from('x'));
     for (const name of ['a', 'b']) {
@@ -176,7 +176,7 @@ describe('a disk that is slower than what is read', () => {
         return typeof value === 'function' ? (value.bind(target) as unknown) : value;
       },
     });
-    const session = await BackupSession.start(await makeRepository({ storage }), { level: 1, threads: 2 });
+    const session = await BackupSession.start(await makeRepository({ storage }), { level: 1 });
     slow = true;
     const writer = session.component('files', undefined);
     let read = 0;

@@ -8,8 +8,8 @@ export function usualThreads(): number {
   return Math.min(64, availableParallelism());
 }
 
-/** What libuv has by default, for files alone. */
-const FILE_THREADS = 4;
+/** For files beside them: a pack that is being written, and a file that is being read. */
+const FILE_THREADS = 2;
 
 /**
  * UV_THREADPOOL_SIZE of a process with so many threads for its data: files are read and written on the same pool, and must not

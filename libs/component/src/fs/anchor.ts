@@ -60,8 +60,15 @@ export class Anchor {
     } catch (error) {
       const code = systemErrorCode(error);
       if (code === 'ENOENT' && create) {
-        await mkdir(fsPath(path), { mode: 0o700 });
-        create(at);
+        // Another component that is restored beside this one may have made it just now.
+        const made = await mkdir(fsPath(path), { mode: 0o700 }).then(
+          () => true,
+          (failure: unknown) => {
+            if (systemErrorCode(failure) !== 'EEXIST') throw failure;
+            return false;
+          },
+        );
+        if (made) create(at);
         return openDirectory(path);
       }
       if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'ELOOP') throw error;

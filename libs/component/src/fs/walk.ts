@@ -91,22 +91,44 @@ export class TreeWalk {
   /** In runs: each entry would otherwise go through as many generators as directories nest. */
   private async *walk(directory: Directory): AsyncGenerator<readonly DumpEntry[], void, undefined> {
     const names = await this.names(directory);
-    for (let at = 0; at < names.length; at += STAT_BATCH) {
-      throwIfCancelled(this.options.signal);
-      const looks = await this.looks(directory, names.slice(at, at + STAT_BATCH));
-      let run: Looked[] = [];
-      for (const found of looks) {
-        if (!found) continue;
-        if (!found.stats.isDirectory()) {
-          run.push(found);
-          continue;
-        }
-        yield* this.emit(run);
-        run = [];
-        yield* this.enter(directory, found);
+    const ask = (at: number): Promise<(Looked | undefined)[]> | undefined => {
+      const looks = at < names.length ? this.looks(directory, names.slice(at, at + STAT_BATCH)) : undefined;
+      // Heard when its turn comes.
+      looks?.catch(() => undefined);
+      return looks;
+    };
+    let next = ask(0);
+    try {
+      for (let at = STAT_BATCH; next !== undefined; at += STAT_BATCH) {
+        throwIfCancelled(this.options.signal);
+        const looks = await next;
+        // Where the disk is waited for, it is at work on the next batch while this one is read.
+        next = this.slowBatches > 0 ? ask(at) : undefined;
+        yield* this.batch(directory, looks);
+        next ??= ask(at);
+      }
+    } finally {
+      // Whoever stops early closes the directory, through which it is looked.
+      await next?.catch(() => undefined);
+    }
+  }
+
+  private async *batch(
+    directory: Directory,
+    looks: readonly (Looked | undefined)[],
+  ): AsyncGenerator<readonly DumpEntry[], void, undefined> {
+    let run: Looked[] = [];
+    for (const found of looks) {
+      if (!found) continue;
+      if (!found.stats.isDirectory()) {
+        run.push(found);
+        continue;
       }
       yield* this.emit(run);
+      run = [];
+      yield* this.enter(directory, found);
     }
+    yield* this.emit(run);
   }
 
   /** The names to look at, sorted by bytes. A directory that cannot be listed is a warning, below the roots. */

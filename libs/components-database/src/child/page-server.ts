@@ -7,7 +7,8 @@ import type { ChildOperations } from './protocol.ts';
 export class PageServer {
   private files: { source: number; exchange: number } | undefined;
   private whole: Hash | undefined;
-  private buffer = Buffer.alloc(0);
+  /** What was read last, and before that: pages that differ are asked for when the next ones are hashed already. */
+  private readonly held: { offset: number; filled: number; buffer: Buffer }[] = [];
   private staging = Buffer.alloc(0);
 
   /** `exchange`: a new file (0600) in a private directory. */
@@ -53,6 +54,7 @@ export class PageServer {
     closeSync(this.files.source);
     closeSync(this.files.exchange);
     this.files = undefined;
+    this.held.length = 0;
   }
 
   private opened(): { source: number; exchange: number } {
@@ -60,16 +62,21 @@ export class PageServer {
     return this.files;
   }
 
-  /** Valid until the next read; shorter at the end of the file. */
+  /** Valid until the next read but one; shorter at the end of the file. */
   private read(offset: number, length: number): Buffer {
     const { source } = this.opened();
-    if (this.buffer.length < length) this.buffer = Buffer.allocUnsafeSlow(length);
+    for (const { offset: from, filled, buffer } of this.held)
+      if (from <= offset && offset + length <= from + filled)
+        return buffer.subarray(offset - from, offset - from + length);
+    const oldest = this.held.length < 2 ? undefined : this.held.shift()?.buffer;
+    const buffer = oldest !== undefined && oldest.length >= length ? oldest : Buffer.allocUnsafeSlow(length);
     let filled = 0;
     while (filled < length) {
-      const read = readSync(source, this.buffer, filled, length - filled, offset + filled);
+      const read = readSync(source, buffer, filled, length - filled, offset + filled);
       if (read === 0) break;
       filled += read;
     }
-    return this.buffer.subarray(0, filled);
+    this.held.push({ offset, filled, buffer });
+    return buffer.subarray(0, filled);
   }
 }

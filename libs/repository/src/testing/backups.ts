@@ -156,7 +156,7 @@ export async function backUp(
   const at = new Date(repository.clock.now()).toISOString();
   const { manifests } = await repository.manifests.list();
   const previous = options.previous ?? manifests[0]?.components['main']?.root;
-  const session = await BackupSession.start(repository, { level: 3, threads: 2 });
+  const session = await BackupSession.start(repository, { level: 3 });
   const type = options.type ?? 'files';
   const writer = session.component(type, previous === undefined ? undefined : Buffer.from(previous, 'hex'));
   const changedPages = await capture(writer, files);

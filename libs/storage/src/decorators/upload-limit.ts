@@ -13,7 +13,7 @@ export interface UploadLimitOptions {
 /**
  * Each `put` takes at least as long as its bytes do at the rate of `limit`, whichever of them come first and however many at
  * once. An object is sent in one piece at the beginning of its time, so that a fast medium gets a burst of one object (a pack
- * has 20 MiB at most); an attempt that a backend below repeats counts once.
+ * has 12 MiB at most); an attempt that a backend below repeats counts once.
  *
  * A `put` that has to wait throws CANCELLED, with nothing sent, as soon as the signal fires. One that is durable already
  * resolves then.

@@ -1,10 +1,10 @@
-// Puts what is used of class-validator and class-transformer into dist/validation.js, after tsc has written the rest.
-import { join } from 'node:path';
+// A step of the build of libs/contracts: puts what is used of class-validator and class-transformer into dist/validation.js, after tsc has written the rest.
 import { rolldown } from 'rolldown';
+import { inRoot } from './lib/paths.mjs';
 
 const bundle = await rolldown({
-  cwd: import.meta.dirname,
-  input: join(import.meta.dirname, 'src/validation.ts'),
+  cwd: inRoot('libs', 'contracts'),
+  input: inRoot('libs', 'contracts', 'src', 'validation.ts'),
   platform: 'node',
   resolve: { mainFields: ['module', 'main'] },
   external: [/^node:/],
@@ -15,5 +15,5 @@ const bundle = await rolldown({
     if (level !== 'debug') throw new Error(log.message);
   },
 });
-await bundle.write({ file: join(import.meta.dirname, 'dist/validation.js'), format: 'esm', sourcemap: false });
+await bundle.write({ file: inRoot('libs', 'contracts', 'dist', 'validation.js'), format: 'esm', sourcemap: false });
 await bundle.close();
