@@ -75,7 +75,8 @@ describe.each(FORMATS)('%s', (format) => {
     expect(result).toMatchObject({ name: 'one', format, file: world.join(file), archiveBytes: size, notes: [] });
     expect((await stat(world.join(file))).mode & 0o777).toBe(0o600);
     await world.must({ command: 'restore', name: 'one', target: world.join(`restored-${format}`) });
-    await mkdir(world.join(`unpacked-${format}`));
+    // As a restore makes its target.
+    await mkdir(world.join(`unpacked-${format}`), { mode: 0o700 });
     const to = world.join(`unpacked-${format}`);
     if (format === 'zip') execFileSync('unzip', ['-q', world.join(file), '-d', to]);
     else execFileSync('tar', ['xzf', world.join(file), '-C', to]);

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { BackupError, printable, systemErrorCode, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import {
@@ -106,20 +106,21 @@ async function assertEmptyTarget(target: string): Promise<void> {
     names = await readdir(target);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return;
-    throw new BackupError(
-      'TARGET_INVALID',
-      `The target "${printable(target)}" cannot be used (${systemErrorCode(error) ?? 'unreadable'})`,
-      {
-        hint: 'Name a directory that does not exist yet or is empty.',
-        cause: error,
-      },
-    );
+    throw unusable(target, error);
   }
   if (names.length > 0) {
     throw new BackupError('TARGET_INVALID', `The target "${printable(target)}" is not empty`, {
       hint: 'Name a directory that does not exist yet or is empty. Nothing was written.',
     });
   }
+}
+
+function unusable(target: string, error: unknown): BackupError {
+  const why = systemErrorCode(error) ?? 'unreadable';
+  return new BackupError('TARGET_INVALID', `The target "${printable(target)}" cannot be used (${why})`, {
+    hint: 'Name a directory that does not exist yet or is empty.',
+    cause: error,
+  });
 }
 
 async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
@@ -136,6 +137,10 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
       job.instances.reduce((sum, instance) => sum + roomOf(componentOf(job, instance)), 0),
     );
   }
+  // As every sink would make it; here, so that it does not depend on which is first.
+  await mkdir(target, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw unusable(target, error);
+  });
   const progress = new RestoreProgress(job, manifest);
   // Components share directories; the time of each is set when nothing is written into it any more.
   const directories = new Map<string, EntryMeta>();

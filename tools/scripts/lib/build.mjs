@@ -10,7 +10,13 @@ import { withHeartbeat } from './progress.mjs';
 
 const STAMP = path.join(SETUP_DIR, 'build.json');
 const SOURCES = ['libs', 'apps', 'tools/recover', 'examples'];
-const SHARED = ['package.json', 'package-lock.json', 'nx.json', 'tsconfig.base.json', 'tools/scripts/bundle-validation.mjs'];
+const SHARED = [
+  'package.json',
+  'package-lock.json',
+  'nx.json',
+  'tsconfig.base.json',
+  'tools/scripts/bundle-validation.mjs',
+];
 const NOT_SOURCES = new Set(['node_modules', 'dist', '.nx', 'coverage']);
 
 /**
