@@ -13,7 +13,7 @@ export interface Measurement {
   seconds: number;
   /** User and system time of all processes, in seconds; the kernel counts in hundredths. */
   cpuSeconds: number;
-  /** Largest sum of the resident sizes of all processes, in bytes, looked at 40 times a second. Pages they share count twice. */
+  /** Largest resident size of all processes together, in bytes, looked at 40 times a second. */
   peakBytes: number;
   stdout: string;
 }
@@ -63,23 +63,26 @@ function waitedTicks(): number {
   return Number(fields[13]) + Number(fields[14]);
 }
 
+/** Pages of files, the program's own code above all, are there once for all processes: those of the one that has most count. */
 function residentBytes(root: number): number {
   const parents = new Map<number, number>();
-  const pages = new Map<number, number>();
+  const anonymous = new Map<number, number>();
+  const ofFiles = new Map<number, number>();
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      parents.set(Number(name), Number(fields[1]));
-      pages.set(Number(name), Number(fields[21]));
+      const status = readFileSync(`/proc/${name}/status`, 'latin1');
+      const field = (key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
+      parents.set(Number(name), field('PPid'));
+      anonymous.set(Number(name), field('RssAnon'));
+      ofFiles.set(Number(name), field('RssFile') + field('RssShmem'));
     } catch {
       // It ended meanwhile.
     }
   }
-  let sum = 0;
-  for (const pid of pages.keys()) if (descends(pid, root, parents)) sum += pages.get(pid) ?? 0;
-  return sum * 4096;
+  const mine = [...parents.keys()].filter((pid) => descends(pid, root, parents));
+  const sum = mine.reduce((total, pid) => total + (anonymous.get(pid) ?? 0), 0);
+  return (sum + Math.max(0, ...mine.map((pid) => ofFiles.get(pid) ?? 0))) * 1024;
 }
 
 function descends(pid: number, root: number, parents: ReadonlyMap<number, number>): boolean {

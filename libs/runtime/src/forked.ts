@@ -34,7 +34,7 @@ export interface ChildMessage {
 export const ARCHIVE_DESCRIPTOR = 4;
 
 /** As bin/foodsave-backup has them, where each is explained. */
-const HEAP = ['--max-semi-space-size=4'];
+const HEAP = ['--max-semi-space-size=4', '--heap-growing-percent=70'];
 const GLIBC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '1048576' };
 
 const CANCEL_GRACE_MS = 15_000;
