@@ -87,9 +87,9 @@ describe('while a backup runs', () => {
     expect(others).toEqual([]);
     const pid = child ?? 0;
     expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toContain('run-child');
-    expect(readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')).toContain('UV_THREADPOOL_SIZE=7');
+    expect(readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')).toContain('UV_THREADPOOL_SIZE=5');
     expect(new Set(niceOf(pid))).toEqual(new Set([Math.max(10, getPriority())]));
-    expect(niceOf(pid).length).toBeGreaterThanOrEqual(7);
+    expect(niceOf(pid).length).toBeGreaterThanOrEqual(5);
     expect(new Set(niceOf(server.child.pid ?? 0))).toEqual(new Set([getPriority()]));
   });
 

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { buildInto, differences, execute, remove, runHere, scratch, snapshot } from './harness.ts';
 import { cut, noise, writeSample, type Sample } from './sample.ts';
-import { directoryEntry, extentList, fileEntry, linkEntry, Writer } from './writer.ts';
+import { directoryEntry, extentList, fileEntry, linkEntry } from './encode.ts';
+import { Writer } from './writer.ts';
 
 const root = scratch();
 

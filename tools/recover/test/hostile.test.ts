@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { buildInto, execute, scratch, snapshot, type Result } from './harness.ts';
-import { directoryEntry, extentList, fileEntry, linkEntry, numberField, varint, Writer, zigzag } from './writer.ts';
+import { directoryEntry, extentList, fileEntry, linkEntry, numberField, varint, zigzag } from './encode.ts';
+import { Writer } from './writer.ts';
 
 const root = scratch();
 const TEXT = Buffer.from('content');

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runHere, scratch } from './harness.ts';
 import { cut, noise } from './sample.ts';
-import { extentList, field, fileEntry, varint, Writer, type BlobOptions } from './writer.ts';
+import { extentList, field, fileEntry, varint } from './encode.ts';
+import { Writer, type BlobOptions } from './writer.ts';
 
 const root = scratch();
 const PAGE = 512;

@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { buildInto, execute, scratch, type Result } from './harness.ts';
-import { directoryEntry, extentList, fileEntry, pipeEntry, Writer, type FileSpec } from './writer.ts';
+import { directoryEntry, extentList, fileEntry, pipeEntry, type FileSpec } from './encode.ts';
+import { Writer } from './writer.ts';
 
 const root = scratch();
 const TEXT = Buffer.from('content');

@@ -1,4 +1,5 @@
-import { directoryEntry, extentList, fileEntry, linkEntry, type Writer } from './writer.ts';
+import { directoryEntry, extentList, fileEntry, linkEntry } from './encode.ts';
+import type { Writer } from './writer.ts';
 
 /** Bytes that look random and are the same each time; half of them compress. */
 export function noise(length: number, seed: number): Buffer {

@@ -39,7 +39,7 @@ describe('limits of a command', () => {
     // It reads: eight minutes of bytes is left.
     await expect.poll(() => seen, { timeout: 30_000 }).toContain('"current":"data/uploads/');
     const pool = (await threadNames(child.pid!)).filter((name) => name === 'libuv-worker');
-    expect(pool).toHaveLength(Math.max(1, Math.min(64, availableParallelism() - 1)) + 4);
+    expect(pool).toHaveLength(Math.min(64, availableParallelism()) + 2);
     child.kill('SIGINT');
     expect((await ended).code).toBe(130);
   });

@@ -10,13 +10,23 @@ import { PHASES, type Killed } from './phases.ts';
 import { bundleVictim, Victim } from './victim.ts';
 import { World, type WorldOptions } from './world.ts';
 
+export interface AfterKill {
+  /** The command was acknowledged. */
+  done: boolean;
+  /** Counts kills. */
+  turn: number;
+  round: number;
+  /** Where it was killed, or would have been. */
+  point: KillPoint;
+}
+
 /** A state to begin with, a command to kill in it, and what must hold afterwards. */
 export interface Scenario {
   command: (world: World) => Command;
   /** Makes the state from an empty application. Each round has other data. */
   prepare: (world: World, round: number) => Promise<void>;
-  /** Looks at what the kill left. `done`: the command was acknowledged. `turn` counts kills. A word for the histogram. */
-  judge: (world: World, after: { done: boolean; turn: number; round: number }) => Promise<string>;
+  /** Looks at what the kill left. A word for the histogram. */
+  judge: (world: World, after: AfterKill) => Promise<string>;
 }
 
 /** How many kills each phase gets at least, and what the choice of calls depends on. `npm run torture` asks for more. */
@@ -79,7 +89,7 @@ export class KillCampaign implements AsyncDisposable {
         const victim = next;
         const killed = await victim.kill(command, point);
         next = new Victim(bundle, world);
-        const after = { done: killed === 'done', turn: this.#turn++, round };
+        const after = { done: killed === 'done', turn: this.#turn++, round, point };
         const where = killed === 'done' ? 'done' : `${point.moment} ${killed.name} ${killed.path}`;
         const outcome = await scenario.judge(world, after).catch((error: unknown) => {
           throw new Error(`Killed in "${point.phase}", round ${round}, call ${point.at}: ${where}`, { cause: error });
