@@ -7,6 +7,7 @@ import { picturesOf } from './curve-pictures.ts';
 import { CURVES, fromCsv, toCsv, type CurveName } from './curve-points.ts';
 import { limitLines, machineLimits } from './limits.ts';
 import { dropCaches, machineName } from './measure.ts';
+import { positive } from './options.ts';
 import { ours, restic } from './tools.ts';
 
 const HELP = `Usage: npm run bench -- curves [options]
@@ -45,12 +46,6 @@ function parse(argv: readonly string[]) {
       help: { type: 'boolean', default: false },
     },
   }).values;
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new Error(`--${name} is not a number above zero: ${text}`);
-  return value;
 }
 
 function curveNames(text: string): CurveName[] {

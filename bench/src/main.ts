@@ -7,6 +7,7 @@ import { fragmentationWorkload } from './fragmentation.ts';
 import { limitLines, machineLimits } from './limits.ts';
 import { dropCaches, machineName } from './measure.ts';
 import { profileMain } from './profile-run.ts';
+import { positive } from './options.ts';
 import { summarize, table } from './report.ts';
 import { serverWorkload } from './server.ts';
 import { borg, restic } from './tools.ts';
@@ -58,12 +59,6 @@ function parse(argv: readonly string[]) {
       help: { type: 'boolean', default: false },
     },
   }).values;
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new Error(`--${name} is not a number above zero: ${text}`);
-  return value;
 }
 
 function missingPeers(root: string, scratch: string): string[] {

@@ -3,6 +3,7 @@ import { assert, BackupError } from '@foodsave-backup/kernel';
 import { PAGE_HASH_BYTES, SourceMoved, type HashedPages } from '@foodsave-backup/component';
 import type { SqliteChild } from './child/client.ts';
 import { HEADER_BYTES, parseHeader } from './header.ts';
+import { readFully } from './read-fully.ts';
 
 /** The bytes of one state of a database. */
 export interface CapturedBytes {
@@ -152,15 +153,4 @@ interface Served {
   pageSize: number;
   /** Of a source that may move, not of a private copy. */
   inPlace: boolean;
-}
-
-/** Bytes that were read: fewer than `into` has only at the end of the file. */
-async function readFully(file: FileHandle, into: Buffer, offset: number): Promise<number> {
-  let filled = 0;
-  while (filled < into.length) {
-    const { bytesRead } = await file.read(into, filled, into.length - filled, offset + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return filled;
 }

@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
 import { createWriteStream } from 'node:fs';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -40,8 +39,6 @@ const CACHE_BYTES = 16 * 1024 * 1024;
 
 /** Writes an archive of a backup, or one file of it. Damage fails it; nothing half-written gets the final name. */
 export async function exportBackup(deps: EngineDeps, command: Export, context: RunContext): Promise<RunOutcome> {
-  // Collected early, an export of 100,000 files takes 187 MB instead of 304 (acceptance/export.test.ts).
-  setFlagsFromString('--heap-growing-percent=40');
   const repository = await openRepository(deps);
   return withLease(repository, { purpose: 'export', exclusive: false, readOnly: true }, async () => {
     const manifest = await repository.manifests.get(command.name);

@@ -10,8 +10,8 @@ export interface ChunkerSizes {
 }
 
 /**
- * Of ten nights of the sample, a MiB on average stores 0.6 MB more each night: what is appended to a file costs its last chunk. A
- * quarter of it makes four times the entries of an index (2026-11-28, npm run bench).
+ * What is appended to a file costs its last chunk: smaller ones store less each night, and make more entries of an index. Those of
+ * `npm run bench` ("nightly backup, bytes added") are of these sizes.
  */
 export const DEFAULT_CHUNKS: ChunkerSizes = { min: 128 * 1024, average: 512 * 1024, max: 2 * 1024 * 1024 };
 

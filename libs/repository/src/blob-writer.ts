@@ -14,7 +14,7 @@ import {
 import type { StorageBackend } from '@foodsave-backup/storage';
 import type { BlobIndex } from './blob-index.ts';
 import { BufferPool } from './buffer-pool.ts';
-import type { Codecs } from './codec.ts';
+import { SMALL_FRAME, type Codecs } from './codec.ts';
 import { packObjectKey } from './layout.ts';
 
 /** Bytes of a pack after which it is closed. A backup has up to five of them in memory: two that grow, their nodes, two that are written. */
@@ -28,9 +28,6 @@ const PACKS_WAITING_MAX = 2;
 /** A frame is kept raw unless compression saves at least one part in this many. */
 const WORTH_IT = 50;
 const SAMPLE_BYTES = 4096;
-
-/** Frames below this are hashed and compressed at once: the way to another thread and back takes as long. Bytes. */
-const SMALL_FRAME = 32 * 1024;
 
 /** Counts what one component added. */
 export interface Tally {

@@ -4,6 +4,9 @@ import { sha256, type Sealing } from '@foodsave-backup/format';
 
 export type { Sealing } from '@foodsave-backup/format';
 
+/** Frames below this are worked on at once: the way to another thread and back takes as long. Bytes. */
+export const SMALL_FRAME = 32 * 1024;
+
 /** Hashes and compresses frames beside the thread that reads and walks. */
 export interface FrameCodec {
   /** zstd of `data` into `into`, at whose start it then lies: its bytes, or undefined where it does not fit. */

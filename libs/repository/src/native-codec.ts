@@ -1,41 +1,33 @@
-import koffi from 'koffi';
+import { TAG_BYTES } from '@foodsave-backup/format';
 import { BackupError } from '@foodsave-backup/kernel';
 import type { CodecOptions, FrameCodec, Sealing } from './codec.ts';
+import {
+  aes256Gcm,
+  called,
+  nativeSha256,
+  newCipher,
+  own,
+  type AsyncCall,
+  type Context,
+  type ControlCipher,
+  type FinalCipher,
+  type InitCipher,
+  type UpdateCipher,
+} from './native-calls.ts';
 
-// Node.js carries zstd and OpenSSL and exports their functions for native modules. These signatures are those of zstd.h
-// (stable section) and of OpenSSL 3's evp.h and sha.h, on a 64-bit system.
-type Async<Args extends unknown[]> = ((...args: Args) => number) & {
-  async(...args: [...Args, (error: Error | null, result: number) => void]): void;
-};
-type Context = object;
-
-const own = koffi.load(null);
 const createContext = own.func('void *ZSTD_createCCtx()') as () => Context;
-const zstd: Async<[Context, Uint8Array, number, Uint8Array, number, number]> = own.func(
+const zstd: AsyncCall<[Context, Uint8Array, number, Uint8Array, number, number]> = own.func(
   'int64_t ZSTD_compressCCtx(void *, _Out_ uint8_t *, size_t, const uint8_t *, size_t, int)',
 );
-const sha: Async<[Uint8Array, number, Uint8Array]> = own.func(
-  'int64_t SHA256(const uint8_t *, size_t, _Out_ uint8_t *)',
-);
-const newCipher = own.func('void *EVP_CIPHER_CTX_new()') as () => Context;
-const aes256Gcm = (own.func('void *EVP_aes_256_gcm()') as () => Context)();
-const init = own.func('int EVP_EncryptInit_ex(void *, void *, void *, const uint8_t *, const uint8_t *)') as (
-  ...args: [Context, Context | null, null, Uint8Array, Uint8Array]
-) => number;
-const update = own.func('int EVP_EncryptUpdate(void *, _Out_ uint8_t *, _Out_ int *, const uint8_t *, int)') as (
-  ...args: [Context, Uint8Array | null, number[], Uint8Array, number]
-) => number;
-const final = own.func('int EVP_EncryptFinal_ex(void *, _Out_ uint8_t *, _Out_ int *)') as (
-  ...args: [Context, Uint8Array, number[]]
-) => number;
-const control = own.func('int EVP_CIPHER_CTX_ctrl(void *, int, int, _Out_ uint8_t *)') as (
-  ...args: [Context, number, number, Uint8Array]
-) => number;
+const init = own.func('int EVP_EncryptInit_ex(void *, void *, void *, const uint8_t *, const uint8_t *)') as InitCipher;
+const update = own.func(
+  'int EVP_EncryptUpdate(void *, _Out_ uint8_t *, _Out_ int *, const uint8_t *, int)',
+) as UpdateCipher;
+const final = own.func('int EVP_EncryptFinal_ex(void *, _Out_ uint8_t *, _Out_ int *)') as FinalCipher;
+const control = own.func('int EVP_CIPHER_CTX_ctrl(void *, int, int, _Out_ uint8_t *)') as ControlCipher;
 
 /** EVP_CTRL_AEAD_GET_TAG of evp.h. */
 const GET_TAG = 0x10;
-const TAG_BYTES = 16;
-const HASH_BYTES = 32;
 /** ZSTD_error_dstSize_tooSmall of zstd_errors.h, as the negative number that a function returns for it. */
 const TOO_SMALL = -70;
 
@@ -67,12 +59,8 @@ export class NativeCodec implements FrameCodec {
     return sizeOf(zstd(this.#own, into, into.length, data, data.length, level));
   }
 
-  async sha256(data: Uint8Array): Promise<Buffer> {
-    const hash = Buffer.allocUnsafe(HASH_BYTES);
-    await called((done) => {
-      sha.async(data, data.length, hash, done);
-    });
-    return hash;
+  sha256(data: Uint8Array): Promise<Buffer> {
+    return nativeSha256(data);
   }
 }
 
@@ -80,15 +68,6 @@ function sizeOf(result: number): number | undefined {
   if (result === TOO_SMALL) return undefined;
   if (result < 0) throw new BackupError('INTERNAL', `zstd failed with ${result}`);
   return result;
-}
-
-function called(call: (done: (error: Error | null, result: number) => void) => void): Promise<number> {
-  return new Promise((resolve, reject) => {
-    call((error, result) => {
-      if (error === null) resolve(result);
-      else reject(error);
-    });
-  });
 }
 
 let cipher: Context | undefined;

@@ -1,4 +1,3 @@
-import koffi from 'koffi';
 import {
   assertFrame,
   CODEC,
@@ -10,43 +9,35 @@ import {
   type BlobEntry,
 } from '@foodsave-backup/format';
 import { BufferPool } from './buffer-pool.ts';
+import { SMALL_FRAME } from './codec.ts';
 import type { FrameDecoder } from './frame-decoder.ts';
+import {
+  aes256Gcm,
+  called,
+  nativeSha256,
+  newCipher,
+  own,
+  type AsyncCall,
+  type Context,
+  type ControlCipher,
+  type FinalCipher,
+  type InitCipher,
+  type UpdateCipher,
+} from './native-calls.ts';
 
-// As in native-codec.ts: functions that Node.js exports, with the signatures of zstd.h (stable section) and of OpenSSL 3's evp.h
-// and sha.h, on a 64-bit system.
-type Async<Args extends unknown[]> = ((...args: Args) => number) & {
-  async(...args: [...Args, (error: Error | null, result: number) => void]): void;
-};
-type Context = object;
-
-const own = koffi.load(null);
 const createContext = own.func('void *ZSTD_createDCtx()') as () => Context;
-const zstd: Async<[Context, Uint8Array, number, Uint8Array, number]> = own.func(
+const zstd: AsyncCall<[Context, Uint8Array, number, Uint8Array, number]> = own.func(
   'int64_t ZSTD_decompressDCtx(void *, _Out_ uint8_t *, size_t, const uint8_t *, size_t)',
 );
-const sha: Async<[Uint8Array, number, Uint8Array]> = own.func(
-  'int64_t SHA256(const uint8_t *, size_t, _Out_ uint8_t *)',
-);
-const newCipher = own.func('void *EVP_CIPHER_CTX_new()') as () => Context;
-const aes256Gcm = (own.func('void *EVP_aes_256_gcm()') as () => Context)();
-const init = own.func('int EVP_DecryptInit_ex(void *, void *, void *, const uint8_t *, const uint8_t *)') as (
-  ...args: [Context, Context | null, null, Uint8Array, Uint8Array]
-) => number;
-const update = own.func('int EVP_DecryptUpdate(void *, _Out_ uint8_t *, _Out_ int *, const uint8_t *, int)') as (
-  ...args: [Context, Uint8Array | null, number[], Uint8Array, number]
-) => number;
-const final = own.func('int EVP_DecryptFinal_ex(void *, _Out_ uint8_t *, _Out_ int *)') as (
-  ...args: [Context, Uint8Array, number[]]
-) => number;
-const control = own.func('int EVP_CIPHER_CTX_ctrl(void *, int, int, const uint8_t *)') as (
-  ...args: [Context, number, number, Uint8Array]
-) => number;
+const init = own.func('int EVP_DecryptInit_ex(void *, void *, void *, const uint8_t *, const uint8_t *)') as InitCipher;
+const update = own.func(
+  'int EVP_DecryptUpdate(void *, _Out_ uint8_t *, _Out_ int *, const uint8_t *, int)',
+) as UpdateCipher;
+const final = own.func('int EVP_DecryptFinal_ex(void *, _Out_ uint8_t *, _Out_ int *)') as FinalCipher;
+const control = own.func('int EVP_CIPHER_CTX_ctrl(void *, int, int, const uint8_t *)') as ControlCipher;
 
 /** EVP_CTRL_AEAD_SET_TAG of evp.h. */
 const SET_TAG = 0x11;
-const HASH_BYTES = 32;
-/** Frames below this are opened at once: the way to another thread and back takes as long. Bytes. */
-const SMALL_FRAME = 32 * 1024;
 /** From here on memory is used again. Bytes. */
 const POOLED = 128 * 1024;
 const NOTHING = Buffer.alloc(TAG_BYTES);
@@ -110,12 +101,7 @@ export class NativeDecoder implements FrameDecoder {
   }
 
   async sha256(data: Uint8Array): Promise<Buffer> {
-    if (data.length < SMALL_FRAME) return sha256(data);
-    const hash = Buffer.allocUnsafe(HASH_BYTES);
-    await called((done) => {
-      sha.async(data, data.length, hash, done);
-    });
-    return hash;
+    return data.length < SMALL_FRAME ? sha256(data) : nativeSha256(data);
   }
 
   give(bytes: Uint8Array): void {
@@ -159,13 +145,4 @@ export class NativeDecoder implements FrameDecoder {
       this.#contexts.push(context);
     }
   }
-}
-
-function called(call: (done: (error: Error | null, result: number) => void) => void): Promise<number> {
-  return new Promise((resolve, reject) => {
-    call((error, result) => {
-      if (error === null) resolve(result);
-      else reject(error);
-    });
-  });
 }

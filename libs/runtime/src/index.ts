@@ -7,3 +7,4 @@ export { ARCHIVE_DESCRIPTOR, forkedExecute, forkedExport, type ConfigSource } fr
 export { sizeThreadPool } from './threads.ts';
 export { softwareVersion } from './version.ts';
 export type { SameBodies } from './bodies.ts';
+export { collectEarly } from './memory.ts';

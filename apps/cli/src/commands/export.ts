@@ -29,6 +29,8 @@ export async function exportBackup(app: App, name: string, options: ExportOption
     output: toStdout ? { descriptor: STDOUT } : { file: resolve(app.io.cwd, options.output ?? `${name}.${format}`) },
   };
   return app.withEngine(async ({ engine }) => {
+    const { collectEarly } = await import('@foodsave-backup/runtime');
+    collectEarly();
     if (!toStdout) {
       return app.answerRun<ExportResult>(engine, command, {
         human: (result) => (style) => exportedText(result, style),

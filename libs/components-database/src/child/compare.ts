@@ -1,5 +1,6 @@
 import { open, rm } from 'node:fs/promises';
 import { parseHeader } from '../header.ts';
+import { readFully } from '../read-fully.ts';
 import type { SqliteBinding } from './binding.ts';
 import { captureDatabase } from './capture.ts';
 import { readHeader, removeSidecars } from './files.ts';
@@ -55,10 +56,5 @@ async function equal(a: string, b: string): Promise<boolean> {
 
 async function piece(file: Awaited<ReturnType<typeof open>>, position: number): Promise<Buffer> {
   const bytes = Buffer.alloc(PIECE);
-  let filled = 0;
-  for (;;) {
-    const { bytesRead } = await file.read(bytes, filled, PIECE - filled, position + filled);
-    filled += bytesRead;
-    if (bytesRead === 0 || filled === PIECE) return bytes.subarray(0, filled);
-  }
+  return bytes.subarray(0, await readFully(file, bytes, position));
 }

@@ -2,11 +2,13 @@ import { newId, serializeError, systemClock } from '@foodsave-backup/kernel';
 import { Run } from '@foodsave-backup/engine';
 import { loadConfig } from '../config/index.ts';
 import type { ChildMessage, ChildRequest } from '../forked.ts';
+import { collectEarly } from '../memory.ts';
 import { openEngine } from '../open-engine.ts';
 import { giveWay } from './priority.ts';
 
 /** The process of one run: it reads the configuration itself, reports events, and ends when its host does. */
 async function main(request: ChildRequest): Promise<void> {
+  if (request.command.command === 'export') collectEarly();
   const run = new Run(newId(systemClock), request.command, systemClock);
   const stop = (reason: string): void => {
     if (!run.done) run.cancel(reason);
