@@ -65,7 +65,7 @@ function addMaking(program: Command, door: Door): void {
     .option('--name <name>', 'name of the backup (default: full_backup_YYYYMMDD_HHMMSS)')
     .option('--components <list>', 'only these: kinds (database) or instances (database:main), comma-separated', list)
     .option('--tag <tag>', 'a word to find it by; can be given several times', repeated)
-    .option('--no-verify', 'do not read the new data back')
+    .option('--no-verify', 'do not read the new data back, and look at databases with quick_check only')
     .option('--fail-on-partial', 'exit 1 instead of 3 when some source could not be read')
     .option('--no-encryption', 'if the repository has to be made: without encryption')
     .option(...READ_LIMIT, rate)

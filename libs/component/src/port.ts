@@ -37,7 +37,9 @@ export interface Component {
   readonly instance: string;
   readonly type: string;
   /** Looks at the source without reading it whole. Throws SOURCE_MISSING, SOURCE_UNREADABLE, SOURCE_LOCKED, SOURCE_CORRUPT. */
-  probe(): Promise<ProbeResult>;
+  probe(signal?: AbortSignal): Promise<ProbeResult>;
+  /** The numbers of `probe`, where they can be had for less. */
+  estimate?(signal: AbortSignal): Promise<Estimate>;
   openDump(run: DumpRun): Promise<Dump>;
   openRestore(run: RestoreRun): Promise<RestoreSink>;
   /** Absolute live paths that this component owns (files or directories); a key file or repository inside them is refused. */
@@ -48,11 +50,14 @@ export interface Component {
   readonly swaps?: SwapRecovery;
 }
 
-export interface ProbeResult {
+export interface Estimate {
   /** Estimated bytes to read, for progress and space checks. */
   bytes: number;
   /** Estimated entries. */
   entries: number;
+}
+
+export interface ProbeResult extends Estimate {
   /** What a person would like to know ("WAL mode, 3 tables"). */
   summary: string;
 }
@@ -76,6 +81,8 @@ export interface DumpRun {
    * `SourceMoved`, and another dump is opened, with 2, that must not rely on the source standing still.
    */
   attempt?: number;
+  /** False where the run is asked not to prove what it stores: checks that take long may be shorter ones. */
+  verify?: boolean;
 }
 
 export interface PreviousEntry {
@@ -157,6 +164,8 @@ export interface ContentOptions {
 export interface StreamContent {
   kind: 'stream';
   open: ContentSource;
+  /** All of it with what `finish` says, where it is in memory already: whoever takes it needs neither. Valid until the next entry is asked for. */
+  whole?: { bytes: Uint8Array; changed: boolean };
   /** Much of it are holes: it is hashed in blocks, so that they cost no time. */
   sparse?: boolean;
   /**

@@ -83,8 +83,8 @@ class ConfigComponent implements Component {
     return this.roots;
   }
 
-  async probe(): Promise<ProbeResult> {
-    const walk = new TreeWalk({ ...this.walkOptions(new AbortController().signal), content: false });
+  async probe(signal = new AbortController().signal): Promise<ProbeResult> {
+    const walk = new TreeWalk({ ...this.walkOptions(signal), content: false });
     let entries = this.config.env.length > 0 ? 2 : 0;
     for await (const entry of walk.entries()) entries += entry.path === '' ? 0 : 1;
     const variables = this.config.env.length === 0 ? '' : `, ${this.config.env.length} environment variables`;

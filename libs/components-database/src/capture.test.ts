@@ -107,7 +107,7 @@ describe.each(BINDINGS)('a capture with %s', (binding) => {
   it('takes a file of zero bytes for a database without tables, and says so', async () => {
     await writeFile(sandbox.database, '');
     const { bytes, facts, warnings } = await capture(sandbox.component(binding));
-    expect(facts).toMatchObject({ tables: [], integrityCheck: 'ok', captureMethod: 'empty' });
+    expect(facts).toMatchObject({ tables: [], integrityCheck: 'ok', integrityLevel: 'full', captureMethod: 'empty' });
     expect(inMemory(bytes).pragma('integrity_check', { simple: true })).toBe('ok');
     expect(warnings).toMatchObject([{ code: 'DATABASE_EMPTY', path: 'data/app.db' }]);
     expect((await stat(sandbox.database)).size).toBe(0);

@@ -10,7 +10,6 @@ describe('the configuration', () => {
     expect(parseConfig('database', { driver: 'sqlite', path: './data/app.db' }, '/srv/app')).toEqual({
       path: '/srv/app/data/app.db',
       busyTimeoutMs: 10_000,
-      integrityCheck: 'full',
     });
     expect(parseConfig('database', { path: '/var/lib/app.db', integrityCheck: 'quick' }, '/srv/app')).toMatchObject({
       path: '/var/lib/app.db',

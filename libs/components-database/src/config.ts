@@ -8,7 +8,10 @@ export interface DatabaseConfig {
   path: string;
   /** How long to wait for a lock that somebody else holds, in milliseconds. Default 10,000. */
   busyTimeoutMs?: number;
-  /** `full` runs `PRAGMA integrity_check` on each captured copy (the default), `quick` runs `PRAGMA quick_check`. */
+  /**
+   * `full` runs `PRAGMA integrity_check` on each captured copy, `quick` runs `PRAGMA quick_check`. Default: `full`, but `quick` in a
+   * backup that is asked not to verify.
+   */
   integrityCheck?: IntegrityLevel;
 }
 
@@ -18,7 +21,13 @@ export interface DatabaseSettings {
   /** Absolute. */
   path: string;
   busyTimeoutMs: number;
-  integrityCheck: IntegrityLevel;
+  /** Absent: as the run wants it. */
+  integrityCheck?: IntegrityLevel;
+}
+
+/** `verify`: whether the run proves what it stores. */
+export function integrityLevel({ integrityCheck }: DatabaseSettings, verify = true): IntegrityLevel {
+  return integrityCheck ?? (verify ? 'full' : 'quick');
 }
 
 const KNOWN_KEYS: readonly string[] = ['driver', 'path', 'busyTimeoutMs', 'integrityCheck'];
@@ -54,9 +63,13 @@ export function parseConfig(instance: string, config: unknown, baseDir: string):
   ) {
     throw invalid('busyTimeoutMs', `must be a whole number of milliseconds from 1 to ${String(MAX_BUSY_TIMEOUT_MS)}`);
   }
-  const integrityCheck = values['integrityCheck'] ?? 'full';
-  if (integrityCheck !== 'full' && integrityCheck !== 'quick') {
+  const { integrityCheck } = values;
+  if (integrityCheck !== undefined && integrityCheck !== 'full' && integrityCheck !== 'quick') {
     throw invalid('integrityCheck', 'must be "full" or "quick"');
   }
-  return { path: isAbsolute(path) ? resolve(path) : resolve(baseDir, path), busyTimeoutMs, integrityCheck };
+  return {
+    path: isAbsolute(path) ? resolve(path) : resolve(baseDir, path),
+    busyTimeoutMs,
+    ...(integrityCheck === undefined ? {} : { integrityCheck }),
+  };
 }

@@ -15,6 +15,7 @@ import { BackupError, assert, isoTime, throwIfCancelled, toBackupError } from '@
 import { PrivateCopy, ServedPages, type CapturedBytes } from './captured-bytes.ts';
 import { SqliteChild } from './child/client.ts';
 import type { CaptureResult, DatabaseFacts } from './child/protocol.ts';
+import { integrityLevel } from './config.ts';
 import type { SqliteSource } from './sqlite-source.ts';
 import { openUnchangedDump, sourceFact, stateOf } from './unchanged.ts';
 
@@ -68,15 +69,16 @@ interface Opened {
 }
 
 /** Undefined where somebody may write, or something is not plain. */
-async function openInPlace({ source, directory, child }: Opening): Promise<Opened | undefined> {
-  const { path, busyTimeoutMs, integrityCheck } = source.settings;
+async function openInPlace({ source, run, directory, child }: Opening): Promise<Opened | undefined> {
+  const { path, busyTimeoutMs } = source.settings;
   const exchange = join(directory, 'pages');
   const { still } = await child.call('openStill', { path, exchange, busyTimeoutMs });
   if (still === undefined) return undefined;
   const capturedAt = isoTime(source.context.clock);
   const { binding, journalMode } = still;
   const bytes = await ServedPages.open(child, exchange, { ...still, inPlace: true });
-  const facts = child.call('facts', { path: still.source, integrity: integrityCheck, inPlace: true });
+  const integrity = integrityLevel(source.settings, run.verify);
+  const facts = child.call('facts', { path: still.source, integrity, inPlace: true });
   const capture = { method: 'in-place' as const, journalMode, longestStallMs: 0, restarts: 0, binding };
   return { bytes, capture, capturedAt, facts: facts.then(refuseDamage) };
 }
@@ -104,7 +106,7 @@ async function openCopy({ source, run, directory, child }: Opening): Promise<Ope
     });
   }
   const bytes = await servedCopy(child, snapshot, directory);
-  const facts = child.call('facts', { path: snapshot, integrity: settings.integrityCheck });
+  const facts = child.call('facts', { path: snapshot, integrity: integrityLevel(settings, run.verify) });
   return { bytes, capture, capturedAt, facts };
 }
 

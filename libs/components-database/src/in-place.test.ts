@@ -32,6 +32,23 @@ function write(): void {
 
 const open = (): Promise<Dump> => sandbox.component('sqlite3').openDump(dumpRun([], { attempt: 1 }));
 
+it.each([
+  [undefined, {}, 'full'],
+  [true, {}, 'full'],
+  [false, {}, 'quick'],
+  [false, { integrityCheck: 'full' as const }, 'full'],
+  [true, { integrityCheck: 'quick' as const }, 'quick'],
+])('a run that verifies (%s) with the settings %j runs the %s check', async (verify, settings, level) => {
+  create('wal');
+  const run = { ...dumpRun(), ...(verify === undefined ? {} : { verify }) };
+  for (const attempt of [1, 2]) {
+    const dump = await sandbox.component('sqlite3', settings).openDump({ ...run, attempt });
+    const { facts } = await readDump(dump);
+    await dump.close();
+    expect(facts).toMatchObject({ integrityLevel: level, integrityCheck: 'ok' });
+  }
+});
+
 describe.each(['wal', 'delete'])('a database in %s mode that nobody writes', (mode) => {
   it('is read where it lies: no copy, nothing beside it, the same bytes as a copy', async () => {
     create(mode);

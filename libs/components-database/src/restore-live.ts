@@ -11,6 +11,7 @@ import {
 } from '@foodsave-backup/component';
 import { BackupError, assert, systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
 import { SqliteChild } from './child/client.ts';
+import { integrityLevel } from './config.ts';
 import { checkLive, checkRestored } from './restore-check.ts';
 import { emptyPlan, isWanted } from './restore-plan.ts';
 import type { SqliteSource } from './sqlite-source.ts';
@@ -85,7 +86,7 @@ export class LiveRestore implements SwapSink {
     const path = stagingPath(live);
     this.staged = { path, entry };
     await stageContent(entry, path, { signal: this.run.signal });
-    const found = await this.child().call('facts', { path, integrity: this.source.settings.integrityCheck });
+    const found = await this.child().call('facts', { path, integrity: integrityLevel(this.source.settings) });
     this.notes.push(...checkRestored(found, this.run.facts, 'the staged database'));
     for (const suffix of SIDECARS) await rm(path + suffix, { force: true });
     const owned = await applyMeta(path, entry.meta);
@@ -167,7 +168,7 @@ export class LiveRestore implements SwapSink {
   }
 
   private async checkOverwritten({ live }: DatabaseTicket): Promise<string[]> {
-    const found = await this.child().call('facts', { path: live, integrity: this.source.settings.integrityCheck });
+    const found = await this.child().call('facts', { path: live, integrity: integrityLevel(this.source.settings) });
     const notes = checkLive(found, this.run.facts, 'the live database');
     // The staged file said the same already.
     return notes.filter((note) => !this.notes.includes(note));

@@ -1,10 +1,11 @@
-import { readdir, realpath, rm } from 'node:fs/promises';
+import { readdir, realpath, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type {
   Component,
   ComponentContext,
   Dump,
   DumpRun,
+  Estimate,
   ProbeResult,
   RestoreRun,
   RestoreSink,
@@ -35,9 +36,15 @@ export class SqliteComponent implements Component {
     this.swaps = new DatabaseSwaps(this.source);
   }
 
-  async probe(): Promise<ProbeResult> {
+  /** By its size alone: no process is started for it. */
+  async estimate(): Promise<Estimate> {
+    const { size } = await stat(this.source.settings.path);
+    return { bytes: size, entries: 1 };
+  }
+
+  async probe(signal?: AbortSignal): Promise<ProbeResult> {
     const { settings, context, binding } = this.source;
-    const child = new SqliteChild({ binding, scratchDir: context.scratchDir });
+    const child = new SqliteChild({ binding, scratchDir: context.scratchDir, ...(signal && { signal }) });
     try {
       // A look for an estimate; whoever needs the lock waits for it in full.
       const busyTimeoutMs = Math.min(settings.busyTimeoutMs, PROBE_WAIT_MS);

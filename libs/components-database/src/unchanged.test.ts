@@ -154,8 +154,13 @@ it('is not trusted when it changed just before: a commit could follow within the
 it('is captured again when another integrity check is asked for, and when the older backup is not whole', async () => {
   connect().exec(`PRAGMA journal_mode = wal; ${CREATE}`);
   await tick();
-  const first = await take();
-  expect((await take(first, component(AHEAD, { integrityCheck: 'quick' }))).rows).toBe(first.rows);
+  const quick = component(AHEAD, { integrityCheck: 'quick' });
+  const first = await take(undefined, quick);
+  expect((await take(first, quick)).rows).toBeUndefined();
+  const full = await take(first);
+  expect(full.rows).toBe(first.rows);
+  // The full check says all that the quick one does.
+  expect((await take(full, quick)).rows).toBeUndefined();
   const dump = await component().openDump({ ...dumpRun(), previousFacts: first.facts });
   const { entry } = await readDump(dump);
   await dump.close();

@@ -11,6 +11,7 @@ import {
   type EntryMeta,
 } from '@foodsave-backup/component';
 import { isoTime, systemErrorCode } from '@foodsave-backup/kernel';
+import { integrityLevel } from './config.ts';
 import type { SqliteSource } from './sqlite-source.ts';
 
 /** https://sqlite.org/fileformat2.html#walformat: its salts change each time that the log begins anew. */
@@ -81,7 +82,9 @@ export async function openUnchangedDump(
   const before = run.previousFacts;
   const kept = before?.['sourceState'];
   if (before === undefined || kept === undefined || kept !== state?.print) return undefined;
-  if (before['integrityLevel'] !== settings.integrityCheck) return undefined;
+  // The full check says all that the quick one does.
+  const level = before['integrityLevel'];
+  if (level !== 'full' && level !== integrityLevel(settings, run.verify)) return undefined;
   const capturedAt = isoTime(context.clock);
   const path = layoutPath(context.baseDir, settings.path);
   const previous = await run.previous(path);

@@ -85,8 +85,8 @@ class FilesComponent implements Component {
     return this.roots;
   }
 
-  async probe(): Promise<ProbeResult> {
-    const walk = new TreeWalk({ ...this.walkOptions(new AbortController().signal), content: false });
+  async probe(signal = new AbortController().signal): Promise<ProbeResult> {
+    const walk = new TreeWalk({ ...this.walkOptions(signal), content: false });
     let entries = 0;
     for await (const entry of walk.entries()) entries += entry.path.length > 0 ? 1 : 0;
     const { files, directories, bytes } = walk.stats;

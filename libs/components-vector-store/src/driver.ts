@@ -105,12 +105,12 @@ class VectorStoreComponent implements Component {
     return roots;
   }
 
-  async probe(): Promise<ProbeResult> {
+  async probe(signal = new AbortController().signal): Promise<ProbeResult> {
     const roots = await this.roots(true);
     const options = {
       baseDir: this.context.baseDir,
       roots,
-      signal: new AbortController().signal,
+      signal,
       warn: () => undefined,
     };
     const walk = new TreeWalk({ ...options, content: false, startedNs: 0n });

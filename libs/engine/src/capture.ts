@@ -1,6 +1,12 @@
 import { BackupError, isoTime, serializeError, throwIfCancelled, toBackupError } from '@foodsave-backup/kernel';
 import { encodeName, SourceMoved, type ComponentFacts, type Dump, type DumpEntry } from '@foodsave-backup/component';
-import type { BackupSession, ComponentWriter, ManifestComponent, TreeMeta } from '@foodsave-backup/repository';
+import {
+  SMALL_FILE_BYTES,
+  type BackupSession,
+  type ComponentWriter,
+  type ManifestComponent,
+  type TreeMeta,
+} from '@foodsave-backup/repository';
 import { toTreeMeta } from './entry-meta.ts';
 import { PathNames } from './names-path.ts';
 import { openComponent } from './opened.ts';
@@ -19,8 +25,8 @@ export class CaptureProgress {
   readonly #context: RunContext;
   doneBytes = 0;
   doneFiles = 0;
-  totalBytes = 0;
-  totalFiles = 0;
+  /** Absent while nobody knows. */
+  totals: { bytes: number; files: number } | undefined;
   #component = '';
   #current = '';
 
@@ -59,10 +65,12 @@ export class CaptureProgress {
       component: this.#component,
       ...(this.#current === '' ? {} : { current: this.#current }),
       doneBytes: this.doneBytes,
-      // Estimates of live sources can be exceeded; a percentage over 100 helps nobody.
-      totalBytes: Math.max(this.totalBytes, this.doneBytes),
       doneFiles: this.doneFiles,
-      totalFiles: Math.max(this.totalFiles, this.doneFiles),
+      // Estimates of live sources can be exceeded; a percentage over 100 helps nobody.
+      ...(this.totals && {
+        totalBytes: Math.max(this.totals.bytes, this.doneBytes),
+        totalFiles: Math.max(this.totals.files, this.doneFiles),
+      }),
     });
   }
 }
@@ -87,6 +95,8 @@ export interface CaptureJob {
   progress: CaptureProgress;
   /** A safety backup saves what is left of a source. */
   skipMissing: boolean;
+  /** See `DumpRun`. */
+  verify: boolean;
 }
 
 /** A source that stands still for the capture, or why it does not. */
@@ -101,7 +111,7 @@ interface OpenedSource {
 }
 
 /** Sources that are captured at once: while one waits for a process of its own, another is stored. */
-const LANES = 2;
+const LANES = Number(process.env['LANES'] ?? 2);
 
 /**
  * Captures components, each compared with what `before` says of it in the newest backup. A failure of a source is part of the
@@ -163,6 +173,7 @@ async function openSource(
     const dump = await component.openDump({
       signal: context.signal,
       attempt,
+      verify: job.verify,
       warn: (warning) => {
         context.emit({ type: 'warning', component: spec.instance, ...warning });
       },
@@ -321,6 +332,12 @@ async function addFile(
   if (content.kind === 'paged') {
     await writer.addPaged(names, meta, pace === undefined ? content : pace.pages(content), progress);
     return false;
+  }
+  const { whole } = content;
+  if (whole !== undefined && whole.bytes.length <= SMALL_FILE_BYTES && pace === undefined) {
+    progress(whole.bytes.length);
+    await writer.addWhole(names, { ...meta, ...(whole.changed ? { changedWhileRead: true } : {}) }, whole.bytes, name);
+    return whole.changed;
   }
   const finish = async (): Promise<{ meta: TreeMeta; changed: boolean }> => {
     const end = await content.finish?.();

@@ -10,8 +10,9 @@ import type { Manifest, ManifestComponent } from '@foodsave-backup/repository';
 import { folderOfType } from '@foodsave-backup/repository';
 import { BackupSession, type Lease, type Repository } from '@foodsave-backup/repository';
 import { captureComponents, CaptureProgress, type CapturedComponent } from './capture.ts';
-import { codecOptions, openComponent, openOrMake, selectComponents, withLease } from './opened.ts';
+import { codecOptions, openOrMake, selectComponents, withLease } from './opened.ts';
 import { lostAgain, secure, type Published } from './create-secure.ts';
+import { withEstimate } from './estimate.ts';
 import { settleFirst, sweepLeftovers } from './recover.ts';
 import { withScratch } from './scratch.ts';
 import { settleUnconfirmed } from './settle.ts';
@@ -131,9 +132,11 @@ async function capture(job: CaptureAll): Promise<Manifest> {
     notes.push(`${message}. Older backups that need it are damaged: run "check".`);
   }
   const progress = new CaptureProgress(context);
-  await estimate(job, manifests, progress);
   await assertRoom(deps);
-  const captured = await captureAll(job, session, progress, manifests);
+  const before = (instance: string): ManifestComponent | undefined => newestOf(manifests, instance);
+  const { specs, scratch } = job;
+  const estimating = { deps, specs, scratch, encrypted: repository.keys.encrypted, before };
+  const captured = await withEstimate(estimating, progress, () => captureAll(job, session, progress, manifests));
   assertSomethingCaptured(captured);
   for (let round = 1; ; round++) {
     await session.finishPacks();
@@ -204,7 +207,7 @@ async function captureAll(
 ): Promise<CapturedComponent[]> {
   const { deps, context } = job;
   const skipMissing = job.command.trigger === 'safety';
-  const capturing = { deps, context, session, scratchDir: job.scratch, progress, skipMissing };
+  const capturing = { deps, context, session, scratchDir: job.scratch, progress, skipMissing, verify: verifies(job) };
   const all = await captureComponents(capturing, job.specs, (instance) => newestOf(manifests, instance));
   const captured = all.filter(({ missing }) => !(skipMissing && missing));
   for (const { spec } of all.filter((one) => !captured.includes(one))) {
@@ -218,32 +221,6 @@ function warnAboutClock(newest: Manifest | undefined, now: number, context: RunC
   if (newest === undefined || Date.parse(newest.createdAt) <= now + SKEW_MS) return;
   const message = `The newest backup is dated ${newest.createdAt}, later than this machine's clock. Check the clock.`;
   context.emit({ type: 'warning', code: 'CLOCK_SKEW', message });
-}
-
-/**
- * Totals for the progress bar: those of the newest backup, which cost nothing to know, else a look at the source. A source
- * that cannot be looked at fails later, with its own error.
- */
-async function estimate(
-  { deps, specs, scratch, repository }: CaptureAll,
-  manifests: readonly Manifest[],
-  progress: CaptureProgress,
-): Promise<void> {
-  for (const spec of specs) {
-    const before = newestOf(manifests, spec.instance);
-    if (before !== undefined) {
-      progress.totalBytes += before.sizeBytes;
-      progress.totalFiles += before.files + before.directories + before.links;
-      continue;
-    }
-    try {
-      const probe = await openComponent(deps, spec, scratch, repository.keys.encrypted).probe();
-      progress.totalBytes += probe.bytes;
-      progress.totalFiles += probe.entries;
-    } catch (error) {
-      if (toBackupError(error).code === 'INTERNAL') throw error;
-    }
-  }
 }
 
 /** The least room in which a backup makes sense: packs, index, manifest. Running out later fails cleanly too. */
@@ -281,11 +258,14 @@ function assertSomethingCaptured(captured: readonly CapturedComponent[]): void {
 
 type NewVerification = NonNullable<Manifest['verification']>;
 
+function verifies({ command, deps }: CaptureAll): boolean {
+  return command.verify ?? deps.config.verifyAfterCreate;
+}
+
 async function verifyNew(job: CaptureAll, session: BackupSession): Promise<NewVerification> {
-  const { deps, command, context, notes } = job;
+  const { deps, context, notes } = job;
   const at = new Date(deps.clock.now()).toISOString();
-  const wanted = command.verify ?? deps.config.verifyAfterCreate;
-  if (!wanted) return { level: 'none', status: 'none', at, checkedBytes: 0 };
+  if (!verifies(job)) return { level: 'none', status: 'none', at, checkedBytes: 0 };
   if (!deps.config.checksums) {
     await session.assertPresent();
     notes.push(`${CHECKSUMS_OFF} The backup is not verified.`);

@@ -86,7 +86,7 @@ function notEmpty(
 
 /** How new blobs are hashed and compressed. */
 export function codecOptions({ config }: EngineDeps): CodecOptions {
-  return { level: config.compressionLevel };
+  return config.compressionLevel === undefined ? {} : { level: config.compressionLevel };
 }
 
 /** Opens the repository, or makes one where there is nothing yet. */

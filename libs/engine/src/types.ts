@@ -95,8 +95,8 @@ export interface EngineConfig {
   verifyAfterCreate: boolean;
   /** Off: verifications look at sizes and presence only, and say so. */
   checksums: boolean;
-  /** zstd, 1 to 19. */
-  compressionLevel: number;
+  /** zstd, 1 to 19; undefined: by how much waits. */
+  compressionLevel?: number | undefined;
   /** How many threads compress and hash beside the main one, 1 to 64. */
   threads: number;
   /** Bytes a second of each run; absent: as fast as it can. */

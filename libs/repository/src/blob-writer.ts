@@ -213,8 +213,17 @@ export class BlobWriter {
     if (this.#looksIncompressible(data)) return raw;
     const into = this.buffers.take(most);
     loans.push(into);
-    const size = await this.#codecs.frames.compress(data, into);
+    const size = await this.#codecs.frames.compress(
+      data,
+      into,
+      this.#hurries() ? this.#codecs.hurriedLevel : undefined,
+    );
     return size === undefined ? raw : { length, hash, codec: CODEC.zstd, data: into.subarray(0, size) };
+  }
+
+  /** Who compresses is behind whoever reads, as with `zstd --adapt`: a first backup is, one of a night is not. */
+  #hurries(): boolean {
+    return this.#inFlight > IN_FLIGHT_MAX / 2;
   }
 
   /** Incompressible data (photos, archives) is found out by three samples, so that zstd does not read all of it for nothing. */

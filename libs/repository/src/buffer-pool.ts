@@ -1,3 +1,5 @@
+import { alignedBuffer } from '@foodsave-backup/kernel';
+
 const MIB = 1024 * 1024;
 /** Bytes; smaller ones are not worth keeping. */
 const LEAST = MIB / 4;
@@ -29,7 +31,9 @@ export class BufferPool {
         if (!isLarge(fits)) this.#kept -= fits;
         return free.subarray(0, length);
       }
-      if (isLarge(fits) || fits >= STEP) return Buffer.allocUnsafeSlow(size).subarray(0, length);
+      // A pack is written past the page cache.
+      if (isLarge(fits)) return alignedBuffer(size).subarray(0, length);
+      if (fits >= STEP) return Buffer.allocUnsafeSlow(size).subarray(0, length);
     }
   }
 

@@ -8,7 +8,7 @@ import { loadCodecs } from './load-codecs.ts';
 import { NativeCodec, nativeSealing } from './native-codec.ts';
 
 const OPTIONS = { level: 3 };
-const CODECS: Record<string, FrameCodec> = { native: new NativeCodec(OPTIONS), portable: new PortableCodec(OPTIONS) };
+const CODECS: Record<string, FrameCodec> = { native: new NativeCodec(3), portable: new PortableCodec(3) };
 
 /** Text that compresses, noise that does not, and both. */
 const frame = fc.oneof(

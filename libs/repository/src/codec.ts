@@ -9,9 +9,9 @@ export const SMALL_FRAME = 32 * 1024;
 
 /** Hashes and compresses frames beside the thread that reads and walks. */
 export interface FrameCodec {
-  /** zstd of `data` into `into`, at whose start it then lies: its bytes, or undefined where it does not fit. */
-  compress(data: Uint8Array, into: Uint8Array): Promise<number | undefined>;
-  /** The same on this thread, for what is too small to be sent to another. `level`: default that of the codec. */
+  /** zstd of `data` into `into`, at whose start it then lies: its bytes, or undefined where it does not fit. `level`: default that of the codec. */
+  compress(data: Uint8Array, into: Uint8Array, level?: number): Promise<number | undefined>;
+  /** The same on this thread, for what is too small to be sent to another. */
   compressNow(data: Uint8Array, into: Uint8Array, level?: number): number | undefined;
   /** 32 bytes. `data` must not change until then. */
   sha256(data: Uint8Array): Promise<Buffer>;
@@ -19,13 +19,24 @@ export interface FrameCodec {
 
 export interface Codecs {
   frames: FrameCodec;
+  /** The level for what would otherwise wait for the processor; absent where one was asked for by its number. */
+  hurriedLevel?: number;
   /** Absent: that of the format, with node:crypto. */
   sealing?: Sealing;
 }
 
 export interface CodecOptions {
-  /** Of zstd, 1 to 19. How much is done at once is the business of libuv's pool. */
-  level: number;
+  /** Of zstd, 1 to 19; absent: `USUAL_LEVEL`, or less in a hurry. How much is done at once is the business of libuv's pool. */
+  level?: number;
+}
+
+const USUAL_LEVEL = 3;
+/** Takes two thirds of the time, and up to 8 % more bytes. */
+const HURRIED_LEVEL = 1;
+
+/** As configured: a number holds always. */
+export function levelsOf({ level }: CodecOptions): { level: number; hurriedLevel?: number } {
+  return level === undefined ? { level: USUAL_LEVEL, hurriedLevel: HURRIED_LEVEL } : { level };
 }
 
 const compressAsync = promisify(zstdCompress);
@@ -36,15 +47,15 @@ const CHUNK_MIN = 64 * 1024;
 export class PortableCodec implements FrameCodec {
   readonly #level: number;
 
-  constructor({ level }: CodecOptions) {
+  constructor(level: number) {
     this.#level = level;
   }
 
-  async compress(data: Uint8Array, into: Uint8Array): Promise<number | undefined> {
+  async compress(data: Uint8Array, into: Uint8Array, level = this.#level): Promise<number | undefined> {
     const packed = await compressAsync(data, {
       // By default zlib goes to the thread pool and back for each 16 KiB.
       chunkSize: Math.max(CHUNK_MIN, into.length >> 2),
-      params: { [constants.ZSTD_c_compressionLevel]: this.#level },
+      params: { [constants.ZSTD_c_compressionLevel]: level },
     });
     return fit(packed, into);
   }

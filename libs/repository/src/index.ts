@@ -14,6 +14,7 @@ export {
 export { KeyStore, type StoredKey } from './key-store.ts';
 export { BackupSession, ComponentWriter, type ComponentTotals } from './session.ts';
 export type { CodecOptions } from './codec.ts';
+export { SMALL_FILE_BYTES } from './solid-writer.ts';
 export { loadPresent } from './present.ts';
 export { secureBackup, type Secured } from './secure.ts';
 export { BlobReader } from './blob-reader.ts';

@@ -1,6 +1,6 @@
 import { TAG_BYTES } from '@foodsave-backup/format';
 import { BackupError } from '@foodsave-backup/kernel';
-import type { CodecOptions, FrameCodec, Sealing } from './codec.ts';
+import type { FrameCodec, Sealing } from './codec.ts';
 import {
   aes256Gcm,
   called,
@@ -38,15 +38,15 @@ export class NativeCodec implements FrameCodec {
   readonly #contexts: Context[] = [];
   #own: Context | undefined;
 
-  constructor({ level }: CodecOptions) {
+  constructor(level: number) {
     this.#level = level;
   }
 
-  async compress(data: Uint8Array, into: Uint8Array): Promise<number | undefined> {
+  async compress(data: Uint8Array, into: Uint8Array, level = this.#level): Promise<number | undefined> {
     const context = this.#contexts.pop() ?? createContext();
     try {
       const size = await called((done) => {
-        zstd.async(context, into, into.length, data, data.length, this.#level, done);
+        zstd.async(context, into, into.length, data, data.length, level, done);
       });
       return sizeOf(size);
     } finally {

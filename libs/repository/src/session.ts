@@ -311,6 +311,17 @@ export class ComponentWriter {
     return { changed };
   }
 
+  /** A small file (`SMALL_FILE_BYTES`) whose content is in memory. Resolves when more may come; `bytes` may be used again at once. */
+  addWhole(
+    path: readonly Buffer[],
+    meta: TreeMeta & { changedWhileRead?: boolean },
+    bytes: Uint8Array,
+    name?: FileName,
+  ): Promise<void> {
+    this.#addFile(path, { ...meta, ...this.#streams.saveSmall(bytes), type: 'file' }, name);
+    return this.#streams.room();
+  }
+
   async addPaged(
     path: readonly Buffer[],
     meta: TreeMeta,

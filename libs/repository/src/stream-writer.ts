@@ -67,8 +67,8 @@ export class StreamWriter {
       while (buffer.length >= this.#chunker.maxBytes) await this.#chunk(buffer, false, chunks);
     }
     if (!large) {
-      const saved = this.#saveSmall(buffer.view());
-      await this.#solid.room();
+      const saved = this.saveSmall(buffer.view());
+      await this.room();
       return saved;
     }
     while (buffer.length > 0) await this.#chunk(buffer, true, chunks);
@@ -80,11 +80,17 @@ export class StreamWriter {
     return { size, ...digest, ...(holeBytes === 0 ? {} : { holeBytes }), place };
   }
 
-  #saveSmall(content: Uint8Array): SavedContent {
+  /** `content`: at most `SMALL_FILE_BYTES`, which are copied. To be followed by `room`. */
+  saveSmall(content: Uint8Array): SavedContent {
     const digest = sha256(content);
     const place =
       content.length === 0 ? Promise.resolve({}) : this.#solid.add(content, digest).then((extents) => ({ extents }));
     return { size: content.length, sha256: digest, place: heard(place) };
+  }
+
+  /** Resolves when more may come. */
+  room(): Promise<void> {
+    return this.#solid.room();
   }
 
   async #chunk(buffer: StreamBuffer, last: boolean, chunks: ChunksUnderWay): Promise<void> {

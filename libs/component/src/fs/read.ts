@@ -208,6 +208,7 @@ function inMemory(file: SmallFile, options: OpenFileOptions): OpenedFile {
     sparse: false,
     content: {
       kind: 'stream',
+      whole: { bytes: file.bytes, changed: file.changed },
       async *open() {
         throwIfCancelled(options.signal);
         if (file.bytes.length > 0) yield await Promise.resolve(file.bytes);

@@ -5,7 +5,6 @@ import { systemClock, systemErrorCode, throwIfCancelled } from '@foodsave-backup
 import { layoutPath, OUTSIDE_DIRECTORY } from '../layout.ts';
 import { compareNames, decodeName, fsPath, isAtOrBelow } from '../names.ts';
 import type { DumpEntry, PreviousEntry } from '../port.ts';
-import { inOrder } from './in-order.ts';
 import type { FilterScope } from './patterns.ts';
 import { unreadable } from './read.ts';
 import { assertRoots, missingRoot, presentRoots, RESERVED_TOP_NAMES, rootTree, type RootNode } from './roots.ts';
@@ -30,6 +29,10 @@ const SLOW_BATCH_MS = 8;
 const SLOW_BATCHES = 16;
 /** Files that are open before their turn, and that the disk may read meanwhile. */
 const READ_AHEAD = 32;
+/** Small ones that are in memory together. */
+const READ_TOGETHER = 8;
+/** Bytes of a small one. */
+const SMALL_BYTES = 128 * 1024;
 /** Directories may nest this deep: the limit of the repository format, less the one for what lies in the last. */
 const DEPTH_MAX = 1_023;
 
@@ -261,19 +264,46 @@ export class TreeWalk {
     }
   }
 
+  /** Begins up to `READ_AHEAD` files before their turn, and hands out a few that have been read at a time. */
   private async *prepared(run: readonly Asked[]): AsyncGenerator<readonly DumpEntry[], void, undefined> {
-    const dispose = async (prepared: Prepared): Promise<void> => prepared.close?.();
-    const prepare = ({ found, before }: Asked): Promise<Prepared> => this.reader.prepare(found, before);
-    for await (const begun of inOrder(run, READ_AHEAD, prepare, dispose)) {
-      const prepared = (await begun.read?.()) ?? begun;
-      try {
+    const begun: Promise<Prepared>[] = [];
+    const read: Prepared[] = [];
+    let next = 0;
+    try {
+      while (next < run.length || begun.length > 0) {
+        for (; next < run.length && begun.length < READ_AHEAD; next++) {
+          const { found, before } = run[next] as Asked;
+          const prepared = this.reader.prepare(found, before);
+          // Awaited below, in order; until then a failure must not count as unhandled.
+          prepared.catch(() => undefined);
+          begun.push(prepared);
+        }
+        const first = await (begun[0] as Promise<Prepared>);
+        begun.shift();
+        read.push(first);
+        const prepared = (await first.read?.()) ?? first;
+        read[read.length - 1] = prepared;
         for (const warning of prepared.warnings) this.options.warn(warning);
-        if (prepared.entry) yield [prepared.entry];
-      } finally {
-        await prepared.close?.();
+        const isLast = next === run.length && begun.length === 0;
+        if (!isLast && read.length < READ_TOGETHER && isSmall(prepared)) continue;
+        yield read.flatMap(({ entry }) => entry ?? []);
+        for (const done of read.splice(0)) await done.close?.();
       }
+    } finally {
+      for (const rest of await Promise.allSettled(begun)) {
+        if (rest.status === 'fulfilled') read.push(rest.value);
+      }
+      for (const { close } of read) await close?.();
     }
   }
+}
+
+/** Whether others may be read before it is stored. */
+function isSmall({ entry }: Prepared): boolean {
+  return (
+    entry?.content === undefined ||
+    (entry.size <= SMALL_BYTES && entry.content.kind === 'stream' && entry.content.whole !== undefined)
+  );
 }
 
 interface Asked {

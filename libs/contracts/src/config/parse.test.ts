@@ -63,7 +63,7 @@ describe('a whole configuration', () => {
       plugins: [],
       retention: { daily: 7, weekly: 4, monthly: 12 },
       encryption: { enabled: true },
-      compression: { level: 3 },
+      compression: {},
       limits: {},
       verify: { afterCreate: true, checksums: true },
       server: { host: '127.0.0.1', port: 8000, allowedHosts: [] },

@@ -115,11 +115,12 @@ export class EncryptionConfig {
 const level = says('must be a whole number from 1 (fast) to 19 (small)', 'level: 3');
 
 export class CompressionConfig {
-  /** Zstandard level, 1 to 19. */
+  /** Zstandard level, 1 to 19; absent: 3, and 1 for what would otherwise wait for the processor. */
+  @MayBeAbsent()
   @IsInt(level)
   @Min(1, level)
   @Max(19, level)
-  level = 3;
+  level?: number;
 }
 
 const threads = says('must be a whole number from 1 to 64', 'limits: { threads: 2 }');

@@ -77,7 +77,7 @@ describe('which configuration counts', () => {
       logFile: workspace.path('logs/app.log'),
       encryptionEnabled: true,
       encryptionKey: undefined,
-      compressionLevel: 3,
+      compressionLevel: undefined,
       retention: { daily: 7, weekly: 4, monthly: 12 },
       verifyAfterCreate: true,
       checksumVerification: true,

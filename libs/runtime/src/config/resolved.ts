@@ -38,7 +38,7 @@ export interface ResolvedConfig {
   /** The key from the environment; comes before `keyFile`. */
   readonly encryptionKey: Secret | undefined;
   /** Zstandard level, 1 to 19. */
-  readonly compressionLevel: number;
+  readonly compressionLevel: number | undefined;
   readonly limits: {
     /** How many threads compress, hash and encrypt beside the main one, 1 to 64. */
     readonly threads: number;

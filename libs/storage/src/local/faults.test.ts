@@ -90,7 +90,7 @@ describe('system calls of local storage', () => {
     ]);
     expect(after(calls, 'create root/d/.tmp')).toEqual([
       'create root/d/.tmp',
-      'write root/d/.tmp',
+      'pwrite root/d/.tmp',
       'fsync root/d/.tmp',
       'rename root/d/.tmp root/d/x',
       'fsync root/d',
@@ -103,7 +103,7 @@ describe('system calls of local storage', () => {
     expect(outcome).toEqual({ value: true });
     expect(after(calls, 'create root/d/.tmp')).toEqual([
       'create root/d/.tmp',
-      'write root/d/.tmp',
+      'pwrite root/d/.tmp',
       'fsync root/d/.tmp',
       'link root/d/.tmp root/d/x',
       'unlink root/d/.tmp',
@@ -131,7 +131,7 @@ describe('system calls of local storage', () => {
     const { calls, outcome } = await trace(root, log, `storage.put('d/x', body)`, ['fsync:error=EIO:when=3']);
     expect(outcome?.error).toMatchObject({ code: 'IO_ERROR', details: { transient: false } });
     expect(after(calls, 'create root/d/.tmp').slice(1)).toEqual([
-      'write root/d/.tmp',
+      'pwrite root/d/.tmp',
       'fsync root/d/.tmp',
       'unlink root/d/.tmp',
     ]);

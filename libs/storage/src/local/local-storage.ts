@@ -11,8 +11,8 @@ import type { ByteRange, GetOptions, ObjectInfo, PutOptions, StorageBackend, Sto
 import { Directories } from './directories.ts';
 import { notWritable, readError, SyncFailure, writeError } from './system-errors.ts';
 import { TemporaryFiles } from './temporary.ts';
+import { writeSynced } from './write-synced.ts';
 
-const FILE_MODE = 0o600;
 /** Entries of a directory that are looked at together. */
 const LIST_BATCH = 64;
 /** What the system says of a path at which there is no object: nothing, a file as a folder, a link, a socket, a directory. */
@@ -221,24 +221,6 @@ async function exists(path: string): Promise<boolean> {
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return false;
     throw error;
-  }
-}
-
-async function writeSynced(path: string, body: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
-  const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, FILE_MODE);
-  try {
-    for (let done = 0; done < body.length;) {
-      const { bytesWritten } = await handle.write(body, done, body.length - done);
-      if (bytesWritten === 0)
-        throw new BackupError('IO_ERROR', `${path} takes no more bytes`, { hint: 'Check the device.' });
-      done += bytesWritten;
-    }
-    throwIfCancelled(signal);
-    await handle.sync().catch((error: unknown) => {
-      throw new SyncFailure(`fsync failed: ${(error as Error).message}`, { cause: error });
-    });
-  } finally {
-    await handle.close();
   }
 }
 
