@@ -345,7 +345,9 @@ async function addFile(
   };
   try {
     const pieces = pace === undefined ? content.open({ holes: true }) : pace.pieces(content);
-    const how = { byBlocks: content.sparse === true, ...(name ? { name } : {}) };
+    // Of a large file the chunks that it had are looked for first.
+    const before = entry.size > SMALL_FILE_BYTES ? await previous.take(entry.path) : undefined;
+    const how = { byBlocks: content.sparse === true, ...(name ? { name } : {}), ...(before ? { before } : {}) };
     return (await writer.addStream(names, pieces, finish, progress, how)).changed;
   } catch (error) {
     // What was stored of it is referred to by nothing.

@@ -302,9 +302,11 @@ export class ComponentWriter {
     content: AsyncIterable<Piece>,
     finish: () => Promise<{ meta: TreeMeta; changed: boolean }>,
     progress: (bytes: number) => void,
-    how: { byBlocks?: boolean; name?: FileName } = {},
+    how: { byBlocks?: boolean; name?: FileName; before?: TreeRecord } = {},
   ): Promise<{ changed: boolean }> {
-    const saved = await this.#streams.save(content, progress, how.byBlocks);
+    const { byBlocks = false, before } = how;
+    const leaves = before?.entry.type === 'file' ? { before: extentLeaves(this.#reader, before.entry) } : {};
+    const saved = await this.#streams.save(content, progress, { byBlocks, ...leaves });
     const { meta, changed } = await finish();
     const flag = changed ? { changedWhileRead: true } : {};
     this.#addFile(path, { ...meta, ...flag, ...saved, type: 'file' }, how.name);

@@ -1,6 +1,8 @@
 import { BlockHash, isHole, WholeHash, type Piece } from '@foodsave-backup/kernel';
 import { BLOB_KIND, Chunker, sha256, type ExtentList, type Folder, type RepositoryKeys } from '@foodsave-backup/format';
 import type { BlobWriter, SavedBlob, Tally } from './blob-writer.ts';
+import { ExpectedChunks } from './expected-chunks.ts';
+import type { ExtentLeaf } from './extent-reader.ts';
 import { saveExtentTree } from './extent-writer.ts';
 import { SMALL_FILE_BYTES, SolidWriter } from './solid-writer.ts';
 import { Placement, StreamBuffer } from './stream-buffer.ts';
@@ -21,6 +23,7 @@ export interface SavedContent {
 
 /** Stores the contents of files that are byte streams: small ones together, large ones in content-defined chunks. */
 export class StreamWriter {
+  readonly #keys: RepositoryKeys;
   readonly #blobs: BlobWriter;
   readonly #folder: Folder;
   readonly #tally: Tally;
@@ -29,6 +32,7 @@ export class StreamWriter {
   readonly #buffer: StreamBuffer;
 
   constructor(keys: RepositoryKeys, blobs: BlobWriter, folder: Folder, tally: Tally) {
+    this.#keys = keys;
     this.#blobs = blobs;
     this.#folder = folder;
     this.#tally = tally;
@@ -37,12 +41,21 @@ export class StreamWriter {
     this.#buffer = new StreamBuffer(this.#chunker.maxBytes);
   }
 
-  /** Reads the stream to its end, one stream at a time. `progress` is told the bytes of each piece, holes included. */
-  async save(stream: AsyncIterable<Piece>, progress: (bytes: number) => void, byBlocks = false): Promise<SavedContent> {
+  /**
+   * Reads the stream to its end, one stream at a time. `progress` is told the bytes of each piece, holes included. `before`: where
+   * the content lay that the newest backup has in its place.
+   */
+  async save(
+    stream: AsyncIterable<Piece>,
+    progress: (bytes: number) => void,
+    { byBlocks = false, before }: { byBlocks?: boolean; before?: AsyncIterable<ExtentLeaf> } = {},
+  ): Promise<SavedContent> {
     const buffer = this.#buffer;
     buffer.clear();
     const placement = new Placement();
     const chunks = new ChunksUnderWay(placement);
+    const expected = before && new ExpectedChunks(this.#keys, before);
+    const cut = (last: boolean): Promise<void> => this.#chunk(buffer, last, chunks, expected);
     const hash = byBlocks ? new BlockHash() : new WholeHash();
     let size = 0;
     // A small file without holes is hashed in one go.
@@ -64,14 +77,14 @@ export class StreamWriter {
       placement.data(length);
       if (!large) continue;
       hash.update(piece);
-      while (buffer.length >= this.#chunker.maxBytes) await this.#chunk(buffer, false, chunks);
+      while (buffer.length >= this.#chunker.maxBytes) await cut(false);
     }
     if (!large) {
       const saved = this.saveSmall(buffer.view());
       await this.room();
       return saved;
     }
-    while (buffer.length > 0) await this.#chunk(buffer, true, chunks);
+    while (buffer.length > 0) await cut(true);
     await chunks.finish();
     const extents = placement.finish();
     const place = heard(saveExtentTree(this.#blobs, this.#tally, { unit: 1, extents }, size));
@@ -93,8 +106,19 @@ export class StreamWriter {
     return this.#solid.room();
   }
 
-  async #chunk(buffer: StreamBuffer, last: boolean, chunks: ChunksUnderWay): Promise<void> {
+  async #chunk(
+    buffer: StreamBuffer,
+    last: boolean,
+    chunks: ChunksUnderWay,
+    expected: ExpectedChunks | undefined,
+  ): Promise<void> {
     const data = buffer.view();
+    const known = await expected?.next(data, last);
+    if (known !== undefined && this.#blobs.has(known.id)) {
+      buffer.drop(known.length);
+      await chunks.add(Promise.resolve({ id: known.id, isNew: false }), known.length);
+      return;
+    }
     const length = this.#chunker.cut(data, last);
     // The stream's buffer is written over while the blob is hashed and compressed: a copy of its own.
     const { buffers } = this.#blobs;
@@ -104,7 +128,9 @@ export class StreamWriter {
     const done = (): void => {
       buffers.give(chunk);
     };
-    await chunks.add(this.#blobs.save(this.#folder, BLOB_KIND.data, [chunk], this.#tally, { done }), length);
+    const saved = this.#blobs.save(this.#folder, BLOB_KIND.data, [chunk], this.#tally, { done });
+    await chunks.add(saved, length);
+    if (expected?.isWorthLooking() === true) await expected.found((await saved).id, chunks.bytes);
   }
 
   /** Small files of known content need not be stored again: where they lie, from an earlier backup. */
@@ -122,12 +148,15 @@ export class StreamWriter {
 class ChunksUnderWay {
   readonly #placement: Placement;
   readonly #waiting: { saved: Promise<SavedBlob>; length: number }[] = [];
+  /** Of all chunks so far. */
+  bytes = 0;
 
   constructor(placement: Placement) {
     this.#placement = placement;
   }
 
   async add(saved: Promise<SavedBlob>, length: number): Promise<void> {
+    this.bytes += length;
     this.#waiting.push({ saved: heard(saved), length });
     while (this.#waiting.length > CHUNKS_AHEAD) await this.#next();
   }

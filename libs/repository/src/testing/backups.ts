@@ -122,13 +122,13 @@ async function capture(writer: ComponentWriter, files: Files): Promise<number> {
     if (content === 'directory') writer.addDirectory(path, { ...META, mode: 0o700 });
     else if (content === 'fifo') writer.addFifo(path, META);
     else if (Buffer.isBuffer(content)) {
-      await writer.previous(path);
+      const before = await writer.previous(path);
       // The file is looked at once more after it was read, which takes a turn of the event loop.
       const finish = () =>
         new Promise<{ meta: TreeMeta; changed: boolean }>((resolve) =>
           setImmediate(resolve, { meta: META, changed: false }),
         );
-      await writer.addStream(path, pieces(content), finish, () => undefined);
+      await writer.addStream(path, pieces(content), finish, () => undefined, before === undefined ? {} : { before });
     } else if ('pieces' in content) await captureReal(writer, path, content, files);
     else if ('link' in content) writer.addLink(path, META, Buffer.from(content.link));
     else changedPages += (await writer.addPaged(path, META, pageSource(content), () => undefined)).changedPages;
