@@ -56,13 +56,7 @@ export class App {
         out.warn(message);
       },
     });
-    const { limitRead, limitUpload } = rates;
-    const limits = {
-      ...loaded.limits,
-      ...(limitRead === undefined ? {} : { read: limitRead }),
-      ...(limitUpload === undefined ? {} : { upload: limitUpload }),
-    };
-    const config = { ...loaded, limits };
+    const config = limited(loaded, rates);
     out.detail(`Configuration: ${config.source}`);
     out.detail(`Repository: ${config.repositoryPath}`);
     const engine = openEngine(config, { env: io.env });
@@ -131,6 +125,17 @@ export class App {
     const printer = new EventPrinter(this.out, this.clock, this.globals.progress === true);
     for await (const event of events) printer.print(event);
   }
+}
+
+/** A copy only where something changes: it asks for all that the configuration computes when it is asked for. */
+function limited(config: ResolvedConfig, { limitRead, limitUpload }: RateOptions): ResolvedConfig {
+  if (limitRead === undefined && limitUpload === undefined) return config;
+  const limits = {
+    ...config.limits,
+    ...(limitRead === undefined ? {} : { read: limitRead }),
+    ...(limitUpload === undefined ? {} : { upload: limitUpload }),
+  };
+  return { ...config, limits };
 }
 
 /** Runs one command, which answers with its exit code. */

@@ -10,10 +10,7 @@ import { hashFile } from './fs/write-file.ts';
 import { layoutPath, livePath } from './layout.ts';
 import { compareLayoutPaths, decodeName, encodeName, fsPath } from './names.ts';
 
-/**
- * What a plugin that exports a function is given, so that it needs no import of this software and shares its classes:
- * an error of another copy of `BackupError` would lose its code.
- */
+/** What a plugin that exports a function is given, so that it needs no import of this software. */
 export const componentApi = Object.freeze({
   BackupError,
   ConfigReader,

@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '@foodsave-backup/kernel';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SqliteChild } from './child/client.ts';
 import { BINDINGS, capture, dumpRun, inMemory, Sandbox } from './testing/fixtures.ts';
 
 let sandbox: Sandbox;
@@ -203,4 +205,36 @@ it('probes without opening the file here', async () => {
   const probe = await sandbox.component().probe();
   expect(probe).toMatchObject({ bytes: size, entries: 1 });
   expect(probe.summary).toMatch(/^SQLite, rollback journal, \d+ tables$/);
+});
+
+describe.each(BINDINGS)('a capture with %s that is cancelled when it has asked for the facts', (binding) => {
+  it.each([1, 2])('fails, and leaves no rejection that nobody handles (%i)', async (attempt) => {
+    create(SAMPLE);
+    const unhandled: unknown[] = [];
+    const keep = (error: unknown): void => void unhandled.push(error);
+    process.on('unhandledRejection', keep);
+    const cancel = new AbortController();
+    const real = SqliteChild.prototype.call;
+    const spy = vi.spyOn(SqliteChild.prototype, 'call').mockImplementation(function (
+      this: SqliteChild,
+      operation,
+      request,
+    ) {
+      const answer = real.call(this, operation, request);
+      if (operation === 'facts') cancel.abort();
+      return answer;
+    });
+    try {
+      // For it the file is old enough that it is looked at once more before the dump is there.
+      const later = { ...systemClock, now: () => systemClock.now() + 60_000 };
+      const component = sandbox.component(binding, {}, later);
+      const dump = await component.openDump(dumpRun([], { attempt, signal: cancel.signal }));
+      await expect(dump.facts()).rejects.toMatchObject({ code: 'CANCELLED' });
+      await dump.close();
+      expect(unhandled).toEqual([]);
+    } finally {
+      spy.mockRestore();
+      process.off('unhandledRejection', keep);
+    }
+  });
 });

@@ -80,7 +80,13 @@ async function openInPlace({ source, run, directory, child }: Opening): Promise<
   const integrity = integrityLevel(source.settings, run.verify);
   const facts = child.call('facts', { path: still.source, integrity, inPlace: true });
   const capture = { method: 'in-place' as const, journalMode, longestStallMs: 0, restarts: 0, binding };
-  return { bytes, capture, capturedAt, facts: facts.then(refuseDamage) };
+  return { bytes, capture, capturedAt, facts: asked(facts.then(refuseDamage)) };
+}
+
+/** Whoever fails, or is cancelled, before it asks for the answer has no use for the failure of the question. */
+function asked<T>(answer: Promise<T>): Promise<T> {
+  answer.catch(() => undefined);
+  return answer;
 }
 
 /** What looks damaged may have been written meanwhile, and is captured with locks. */
@@ -107,7 +113,7 @@ async function openCopy({ source, run, directory, child }: Opening): Promise<Ope
   }
   const bytes = await servedCopy(child, snapshot, directory);
   const facts = child.call('facts', { path: snapshot, integrity: integrityLevel(settings, run.verify) });
-  return { bytes, capture, capturedAt, facts };
+  return { bytes, capture, capturedAt, facts: asked(facts) };
 }
 
 /** What is not whole pages is read here, byte by byte. */
@@ -138,8 +144,6 @@ class SqliteDump implements Dump {
 
   constructor(captured: Captured) {
     this.captured = captured;
-    // Whoever fails before it asks for the facts has no use for their failure.
-    captured.facts.catch(() => undefined);
   }
 
   async *entries(): AsyncIterable<DumpEntry> {

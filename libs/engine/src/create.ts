@@ -6,6 +6,7 @@ import {
   throwIfCancelled,
   toBackupError,
 } from '@foodsave-backup/kernel';
+import { loadNative } from '@foodsave-backup/component';
 import type { Manifest, ManifestComponent } from '@foodsave-backup/repository';
 import { folderOfType } from '@foodsave-backup/repository';
 import { BackupSession, type Lease, type Repository } from '@foodsave-backup/repository';
@@ -42,7 +43,11 @@ export async function create(
   if (command.name !== undefined) assertBackupName(command.name);
   const specs = chooseSpecs(deps, command);
   const notes: string[] = [];
-  const { repository, made, keyLocation } = await openOrMake(deps, command.encryption ?? deps.config.encryption);
+  const encryption = command.encryption ?? deps.config.encryption;
+  const { repository, made, keyLocation } = await openOrMake(deps, encryption, () => {
+    BackupSession.loadAhead(codecOptions(deps));
+    void loadNative();
+  });
   if (made) notes.push(...madeNotes(deps, repository, keyLocation));
   const request = {
     purpose: 'create',

@@ -11,8 +11,8 @@ import {
 } from '@foodsave-backup/repository';
 import type { ComponentSpec, EngineDeps } from './types.ts';
 
-/** Opens the repository that exists. Throws REPOSITORY_NOT_FOUND, WRONG_KEY, … */
-export async function openRepository(deps: EngineDeps): Promise<Repository> {
+/** Opens the repository that exists; `meanwhile` as Repository.open has it. Throws REPOSITORY_NOT_FOUND, WRONG_KEY, … */
+export async function openRepository(deps: EngineDeps, meanwhile?: () => void): Promise<Repository> {
   const info = await Repository.readInfo(deps.storage);
   const key = await deps.keys.load();
   // A generated key file may lie beside a repository that was made without encryption on purpose; only a key that someone
@@ -21,7 +21,7 @@ export async function openRepository(deps: EngineDeps): Promise<Repository> {
   const known = deps.opened?.current;
   const same = known?.id === info.id && known.secret === secret;
   if (same && (await known.repository.isStillOpen())) return known.repository;
-  const repository = await Repository.open(deps.storage, { clock: deps.clock, secret });
+  const repository = await Repository.open(deps.storage, { clock: deps.clock, secret, info, meanwhile });
   if (deps.opened !== undefined) deps.opened.current = { id: info.id, secret, repository };
   return repository;
 }
@@ -90,9 +90,13 @@ export function codecOptions({ config }: EngineDeps): CodecOptions {
 }
 
 /** Opens the repository, or makes one where there is nothing yet. */
-export async function openOrMake(deps: EngineDeps, encryption: boolean): Promise<MadeRepository & { made: boolean }> {
+export async function openOrMake(
+  deps: EngineDeps,
+  encryption: boolean,
+  meanwhile: () => void,
+): Promise<MadeRepository & { made: boolean }> {
   const found = await whatIsThere(deps);
-  if (found === 'repository') return { repository: await openRepository(deps), made: false };
+  if (found === 'repository') return { repository: await openRepository(deps, meanwhile), made: false };
   if (found === 'foreign') throw notEmpty(deps, 'REPOSITORY_NOT_FOUND', found);
   return { ...(await makeRepository(deps, encryption)), made: true };
 }

@@ -65,8 +65,24 @@ export interface BackupErrorOptions {
   details?: Readonly<Record<string, unknown>>;
 }
 
-/** The one error type that crosses a boundary: a stable code, what happened, and what to do next. */
+/**
+ * The one error type that crosses a boundary: a stable code, what happened, and what to do next.
+ *
+ * `instanceof` also holds for an error of another copy of this module: a process may have one in its bundle and a second
+ * that a plugin imports.
+ */
 export class BackupError extends Error {
+  /** Of this class, in every copy. A class that extends it and is asked for by `instanceof` has its own. */
+  static readonly kind: symbol = Symbol.for('@foodsave-backup/BackupError');
+
+  static {
+    markKind(this);
+  }
+
+  static override [Symbol.hasInstance](this: { readonly kind: symbol }, value: unknown): boolean {
+    return typeof value === 'object' && value !== null && this.kind in value;
+  }
+
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly details: Readonly<Record<string, unknown>> | undefined;
@@ -82,6 +98,11 @@ export class BackupError extends Error {
   toJSON(): SerializedError {
     return serializeError(this);
   }
+}
+
+/** Makes the instances of a class with a `kind` known as such to all copies of the class. */
+export function markKind({ kind, prototype }: { readonly kind: symbol; readonly prototype: object }): void {
+  Object.defineProperty(prototype, kind, { value: true });
 }
 
 /** What an error looks like in journals, events, JSON output and across processes. */

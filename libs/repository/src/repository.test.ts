@@ -57,6 +57,22 @@ describe('a repository', () => {
     await expect(open(storage, SECRET)).rejects.toMatchObject(codeOf('REPOSITORY_DAMAGED'));
   });
 
+  it('is opened by whoever has looked at it without another look, and lets something else be done for each key', async () => {
+    const storage = new MemoryStorage();
+    await makeRepository({ storage, secret: SECRET });
+    const info = await Repository.readInfo(storage);
+    const reads: string[] = [];
+    const get = storage.get.bind(storage);
+    storage.get = (key, ...rest) => {
+      reads.push(key);
+      return get(key, ...rest);
+    };
+    const options = { clock: makeClock(), secret: SECRET, info, meanwhile: () => reads.push('meanwhile') };
+    const opened = await Repository.open(storage, options);
+    expect(opened.info).toEqual(info);
+    expect(reads).toEqual([...(await keysOf(storage, 'keys/')), 'meanwhile']);
+  });
+
   it('does not take a secret for nothing', async () => {
     const storage = new MemoryStorage();
     await makeRepository({ storage });

@@ -30,6 +30,10 @@ export interface InitOptions {
 export interface OpenOptions {
   clock: Clock;
   secret: string | undefined;
+  /** What `readInfo` has just given. */
+  info?: RepositoryInfo;
+  /** Called while the key is derived on the thread pool, with nothing else to do for this thread. */
+  meanwhile?: (() => void) | undefined;
 }
 
 /** An opened repository: keys, index, manifests, notes and leases over one storage. */
@@ -113,7 +117,7 @@ export class Repository {
 
   /** Throws REPOSITORY_NOT_FOUND, FORMAT_TOO_NEW, KEY_MISSING, WRONG_KEY, REPOSITORY_DAMAGED. */
   static async open(storage: StorageBackend, options: OpenOptions): Promise<Repository> {
-    const info = await Repository.readInfo(storage);
+    const info = options.info ?? (await Repository.readInfo(storage));
     const id = Buffer.from(info.id, 'hex');
     if (!info.encrypted) {
       if (options.secret !== undefined) {
@@ -128,7 +132,7 @@ export class Repository {
         hint: 'Set BACKUP_ENCRYPTION_KEY or BACKUP_ENCRYPTION_KEY_FILE, or put the key file back where the configuration says.',
       });
     }
-    const { master, object } = await Repository.#unlock(storage, info, options.secret);
+    const { master, object } = await Repository.#unlock(storage, info, options.secret, options.meanwhile);
     return new Repository(storage, info, new RepositoryKeys(id, master), options.clock, object);
   }
 
@@ -167,6 +171,7 @@ export class Repository {
     storage: StorageBackend,
     info: RepositoryInfo,
     secret: string,
+    meanwhile: (() => void) | undefined,
   ): Promise<{ master: Buffer; object: string }> {
     let tried = 0;
     let damaged = 0;
@@ -174,7 +179,9 @@ export class Repository {
       if (!object.key.endsWith('.json')) continue;
       tried++;
       try {
-        const master = await unwrapMasterKey(await storage.get(object.key), secret, info.id);
+        const unwrapping = unwrapMasterKey(await storage.get(object.key), secret, info.id);
+        meanwhile?.();
+        const master = await unwrapping;
         if (master !== undefined) return { master, object: object.key };
       } catch (error) {
         const known = toBackupError(error);

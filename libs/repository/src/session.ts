@@ -62,6 +62,12 @@ export class BackupSession {
     this.blobs = new BlobWriter(repository.storage, repository.keys, load.index, found.codecs);
   }
 
+  /** Loads what every session needs, for whoever waits for something else. */
+  static loadAhead(options: CodecOptions): void {
+    void loadCodecs(options);
+    void loadDecoder();
+  }
+
   static async start(repository: Repository, options: CodecOptions, signal?: AbortSignal): Promise<BackupSession> {
     // Before the index, so that a pack which is written off meanwhile is either known here or found before the confirmation.
     const condemned = await readCondemnedToRely(repository);

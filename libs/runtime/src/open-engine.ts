@@ -54,7 +54,9 @@ function engineConfig(config: ResolvedConfig): EngineConfig {
     stateDir: config.stateDir,
     components,
     retention: config.retention,
-    timeZone: config.timezone,
+    get timeZone(): string {
+      return config.timezone;
+    },
     verifyAfterCreate: config.verifyAfterCreate,
     checksums: config.checksumVerification,
     compressionLevel: config.compressionLevel,

@@ -15,6 +15,7 @@ const SHARED = [
   'package-lock.json',
   'nx.json',
   'tsconfig.base.json',
+  'tools/scripts/bundle.mjs',
   'tools/scripts/bundle-validation.mjs',
 ];
 const NOT_SOURCES = new Set(['node_modules', 'dist', '.nx', 'coverage']);

@@ -58,3 +58,36 @@ describe('create when a source is not well', () => {
     expect((await workspace.run(['create', '--components', 'database'])).code).toBe(0);
   });
 });
+
+// It brings a second copy of the classes that the command line has in its bundle.
+it('keeps the code of an error of a plugin that imports this software', async () => {
+  await using workspace = await Workspace.withData(10);
+  const library = (name: string) => JSON.stringify(new URL(`../../../../libs/${name}/dist/index.js`, import.meta.url));
+  await workspace.write(
+    'mail.mjs',
+    `import { defineComponent } from ${library('component')};
+import { BackupError } from ${library('kernel')};
+export default defineComponent({
+  type: 'mail',
+  driver: 'box',
+  config: () => ({}),
+  open: (instance) => ({
+    type: 'mail',
+    instance,
+    livePaths: () => [],
+    probe: async () => ({ bytes: 0, entries: 0, summary: 'a box' }),
+    openDump: async () => {
+      throw new BackupError('SOURCE_LOCKED', 'The box is locked');
+    },
+  }),
+});
+`,
+  );
+  await workspace.write(
+    'backup.yaml',
+    CONFIG.replace('components:', 'plugins: [./mail.mjs]\ncomponents:\n  mail: { path: ./box }'),
+  );
+  const { code, stderr } = await workspace.run(['create', '--components', 'mail']);
+  expect(code).toBe(1);
+  expect(stderr).toContain('mail:main failed [SOURCE_LOCKED]: The box is locked');
+});

@@ -139,7 +139,12 @@ describe('without one', () => {
 describe('starting', () => {
   it('loads neither engine nor validators for help, version and usage errors', async () => {
     const report = `import { registerHooks } from 'node:module';
-registerHooks({ resolve(name, context, next) { const found = next(name, context); console.error('LOADED ' + found.url); return found; } });`;
+registerHooks({ load(url, context, next) {
+  const loaded = next(url, context);
+  // The bundle names each module that is in a file before its code.
+  for (const [line] of String(loaded.source).matchAll(/^\\/\\/ .*\\.[cm]?js$/gm)) console.error('LOADED ' + line);
+  return loaded;
+} });`;
     const preload = `data:text/javascript,${encodeURIComponent(report)}`;
     for (const args of [['--help'], ['create', '--help'], ['--version'], ['bogus'], ['create', '--bogus']]) {
       const { stderr } = await finished(

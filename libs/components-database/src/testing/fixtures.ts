@@ -18,7 +18,7 @@ import {
   type RestoreEntry,
   type RestoreRun,
 } from '@foodsave-backup/component';
-import { systemClock } from '@foodsave-backup/kernel';
+import { systemClock, type Clock } from '@foodsave-backup/kernel';
 import { createDatabaseDriver } from '../driver.ts';
 import type { BindingName } from '../child/binding.ts';
 import type { DatabaseConfig } from '../config.ts';
@@ -47,11 +47,15 @@ export class Sandbox {
     return join(this.root, 'data/app.db');
   }
 
-  component(binding: BindingName = 'sqlite3', config: Partial<DatabaseConfig> = {}): Component {
+  component(
+    binding: BindingName = 'sqlite3',
+    config: Partial<DatabaseConfig> = {},
+    clock: Clock = systemClock,
+  ): Component {
     return createDatabaseDriver({ binding }).open(
       'database:main',
       { driver: 'sqlite', path: './data/app.db', ...config },
-      { baseDir: this.root, scratchDir: this.scratchDir, clock: systemClock, env: {}, encrypted: true },
+      { baseDir: this.root, scratchDir: this.scratchDir, clock, env: {}, encrypted: true },
     );
   }
 

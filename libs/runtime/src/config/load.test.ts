@@ -4,7 +4,8 @@ import path from 'node:path';
 import { availableParallelism } from 'node:os';
 import { inspect } from 'node:util';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { engineDeps } from '../open-engine.ts';
 import { Secret } from './index.ts';
 import { MINIMAL, Workspace, shown } from './testing/workspace.ts';
 
@@ -151,6 +152,19 @@ describe('what a file says', () => {
       'Asia/Tokyo',
       'Europe/Warsaw',
     ]);
+  });
+
+  it('the zone of the system is asked for only when it is needed', async () => {
+    workspace.write('backup.yaml', MINIMAL);
+    const intl = vi.spyOn(Intl, 'DateTimeFormat');
+    try {
+      const { config } = engineDeps(await workspace.load());
+      expect(intl).not.toHaveBeenCalled();
+      expect(config.timeZone).not.toBe('');
+      expect(intl).toHaveBeenCalled();
+    } finally {
+      intl.mockRestore();
+    }
   });
 
   it('a schedule that is false or absent is not there', async () => {

@@ -87,8 +87,6 @@ function resolve(
 ): ResolvedConfig {
   const at = (written: string): string => path.resolve(raw.baseDir, written);
   const stateDir = at(env.stateDir ?? './state');
-  const systemZone = new Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
-  const timezone = file.schedules.timezone ?? systemZone;
   const overridden = Object.entries(ENV_KEYS).filter(([name]) => envText(options.env, name) !== undefined);
   return Object.freeze<ResolvedConfig>({
     source: raw.source,
@@ -109,8 +107,10 @@ function resolve(
       weekly: env.weekly ?? file.retention.weekly,
       monthly: env.monthly ?? file.retention.monthly,
     }),
-    timezone: file.retention.timezone ?? timezone,
-    schedules: Object.freeze(schedules(file, timezone)),
+    get timezone(): string {
+      return file.retention.timezone ?? this.schedules.timezone;
+    },
+    schedules: Object.freeze(schedules(file)),
     verifyAfterCreate: env.afterCreate ?? file.verify.afterCreate,
     checksumVerification: env.checksums ?? file.verify.checksums,
     server: Object.freeze({
@@ -132,14 +132,17 @@ function limits({ limits: { threads, read, upload } }: BackupConfig): ResolvedCo
   };
 }
 
-function schedules(file: BackupConfig, timezone: string): ResolvedSchedules {
+function schedules(file: BackupConfig): ResolvedSchedules {
   const { backup, cleanup, verify, drill } = file.schedules;
   return {
     ...(typeof backup === 'string' && { backup }),
     ...(typeof cleanup === 'string' && { cleanup }),
     ...(typeof verify === 'string' && { verify }),
     ...(typeof drill === 'string' && { drill }),
-    timezone,
+    // Asked for when it is needed: the first use of Intl in a process takes tens of ms.
+    get timezone(): string {
+      return file.schedules.timezone ?? (new Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC');
+    },
   };
 }
 
