@@ -1,3 +1,4 @@
+export * from './direct-io.ts';
 export * from './errors.ts';
 export * from './events.ts';
 export * from './clock.ts';
