@@ -267,6 +267,8 @@ export interface RestoreSink {
   plan(entries: AsyncIterable<Omit<RestoreEntry, 'content'>>): Promise<RestorePlan>;
   /** Writes (target) or stages (live) one entry. Throws a BackupError; the engine decides whether to go on. */
   write(entry: RestoreEntry): Promise<void>;
+  /** With a target directory, after the last `write`: a check that takes long can begin. What it finds, `commit` tells. */
+  written?(): void;
   /**
    * Makes the restored data live, or throws with the target untouched. With a target directory, where the
    * engine calls it when all components are written: finishes checks, names, modes and times.

@@ -87,8 +87,11 @@ export function damageList(job: RestoreJob, instance: string): (path: string, er
   };
 }
 
-/** Milliseconds after which other events have their turn. */
-const TURN_MS = 100;
+/**
+ * Milliseconds after which other events have their turn: frames that are decoded ahead need this thread between their steps,
+ * and the thread pool is idle while it does not come to them.
+ */
+const TURN_MS = 2;
 
 /**
  * Damaged files are listed and left out; the rest goes on. A fault of the target ends the restore. Gives what was written.
@@ -109,8 +112,8 @@ export async function writeEntries(
   const entries = restoreEntriesAhead(job.source, componentOf(job, instance), job.command.paths, damaged);
   for await (const entry of entries) {
     if (clock.monotonic() - turn > TURN_MS) {
-      // Small files are written without waiting for anything, and signals and messages want to be heard.
-      await clock.sleep(0, context.signal);
+      // Small files are written without waiting for anything.
+      await new Promise((resolve) => setImmediate(resolve));
       turn = clock.monotonic();
     }
     throwIfCancelled(context.signal);

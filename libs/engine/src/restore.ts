@@ -152,9 +152,10 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
       const open: OpenSink = { instance, sink, written: { files: 0, bytes: 0 } };
       sinks.push(open);
       open.written = await writeEntries(beside, instance, sink, progress, directories);
+      sink.written?.();
     });
-    // What was written first is looked at while the others are written.
-    for (const open of sinks) {
+    // What was written first was looked at while the others were written.
+    for (const open of sinks.sort((a, b) => job.instances.indexOf(a.instance) - job.instances.indexOf(b.instance))) {
       result.components[open.instance] = await commit(job, open);
       job.context.emit({ type: 'component.finished', component: open.instance, status: 'complete' });
     }
@@ -164,9 +165,12 @@ async function restoreToTarget(job: RestoreJob, target: string): Promise<void> {
   await applyDirectories(target, directories);
 }
 
+/** Consist of few large files, which the thread pool writes, and are looked at when they are written. */
+const LARGE_FILES: readonly string[] = ['database', 'vector_store'];
+
 /**
- * Writes components: databases in one line, what consists of many files in another beside it. A database is one file under a
- * name of its own until it is committed. The first failure is thrown when both lines have ended.
+ * Writes components: what consists of large files in one line, databases first, as their check takes longest; what consists of
+ * many files, which this thread makes, in another beside it. The first failure is thrown when both lines have ended.
  */
 async function writeBeside(
   job: RestoreJob,
@@ -181,8 +185,9 @@ async function writeBeside(
       stop.abort(error);
     }
   };
-  const isDatabase = (instance: string): boolean => componentOf(job, instance).type === 'database';
-  await Promise.all([line(job.instances.filter(isDatabase)), line(job.instances.filter((i) => !isDatabase(i)))]);
+  const of = (type: string): string[] => job.instances.filter((instance) => componentOf(job, instance).type === type);
+  const large = LARGE_FILES.flatMap(of);
+  await Promise.all([line(large), line(job.instances.filter((instance) => !large.includes(instance)))]);
   throwIfCancelled(job.context.signal);
   if (stop.signal.aborted) throw stop.signal.reason;
 }

@@ -1,9 +1,5 @@
-import { constants } from 'node:fs';
-
 /** Bytes: what the memory, the offset and the length of a direct read or write are multiples of. The largest that disks ask for. */
 export const DIRECT_UNIT = 4096;
-/** The flag of open(2), 0 where the system has none. */
-export const O_DIRECT = (constants as { O_DIRECT?: number }).O_DIRECT ?? 0;
 
 // Of the standard library's types only those for browsers have it.
 declare const WebAssembly: {

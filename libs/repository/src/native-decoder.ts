@@ -32,7 +32,7 @@ const zstd: AsyncCall<[Context, Uint8Array, number, Uint8Array, number]> = own.f
 const init = own.func('int EVP_DecryptInit_ex(void *, void *, void *, const uint8_t *, const uint8_t *)') as InitCipher;
 const update = own.func(
   'int EVP_DecryptUpdate(void *, _Out_ uint8_t *, _Out_ int *, const uint8_t *, int)',
-) as UpdateCipher;
+) as UpdateCipher & AsyncCall<Parameters<UpdateCipher>>;
 const final = own.func('int EVP_DecryptFinal_ex(void *, _Out_ uint8_t *, _Out_ int *)') as FinalCipher;
 const control = own.func('int EVP_CIPHER_CTX_ctrl(void *, int, int, const uint8_t *)') as ControlCipher;
 
@@ -42,13 +42,20 @@ const SET_TAG = 0x11;
 const POOLED = 128 * 1024;
 const NOTHING = Buffer.alloc(TAG_BYTES);
 
+/** What `sealOfFrame` gives. */
+interface Seal {
+  key: Uint8Array;
+  nonce: Uint8Array;
+  context: Uint8Array;
+}
+
 /** Calls the functions of this process on buffers that exist already. */
 export class NativeDecoder implements FrameDecoder {
   readonly #memory = new BufferPool();
   /** What is in use of it. */
   readonly #lent = new WeakSet<Uint8Array>();
   readonly #contexts: Context[] = [];
-  readonly #cipher = newCipher();
+  readonly #ciphers: Context[] = [];
 
   async open(
     key: Uint8Array | undefined,
@@ -82,7 +89,7 @@ export class NativeDecoder implements FrameDecoder {
     try {
       if (key !== undefined) {
         data = this.take(Math.max(0, stored.length - TAG_BYTES));
-        this.#decrypt(key, nonce, context, stored, data);
+        await this.#decrypt({ key, nonce, context }, stored, data);
       }
       if (frame.codec === CODEC.zstd) {
         result = this.take(frame.length);
@@ -115,19 +122,32 @@ export class NativeDecoder implements FrameDecoder {
     return buffer;
   }
 
-  /** On this thread: no other would be faster than the way to it and back. Nothing of `into` may be used when it throws. */
-  #decrypt(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array, into: Uint8Array): void {
+  /** Nothing of `into` may be used when it throws. */
+  async #decrypt({ key, nonce, context }: Seal, sealed: Uint8Array, into: Uint8Array): Promise<void> {
     if (sealed.length < TAG_BYTES) throw malformed('it is shorter than its authentication tag');
     const tag = sealed.subarray(into.length);
     const length: number[] = [0];
-    const opened =
-      init(this.#cipher, aes256Gcm, null, key, nonce) === 1 &&
-      control(this.#cipher, SET_TAG, TAG_BYTES, tag) === 1 &&
-      update(this.#cipher, null, length, aad, aad.length) === 1 &&
-      (into.length === 0 || update(this.#cipher, into, length, sealed, into.length) === 1) &&
-      (into.length === 0 || length[0] === into.length) &&
-      final(this.#cipher, NOTHING, length) === 1;
-    if (!opened) throw malformed('its authentication tag does not match');
+    const cipher = this.#ciphers.pop() ?? newCipher();
+    try {
+      const opened =
+        init(cipher, aes256Gcm, null, key, nonce) === 1 &&
+        control(cipher, SET_TAG, TAG_BYTES, tag) === 1 &&
+        update(cipher, null, length, context, context.length) === 1 &&
+        (into.length === 0 || (await this.#decryptInto(cipher, into, length, sealed)) === 1) &&
+        (into.length === 0 || length[0] === into.length) &&
+        final(cipher, NOTHING, length) === 1;
+      if (!opened) throw malformed('its authentication tag does not match');
+    } finally {
+      this.#ciphers.push(cipher);
+    }
+  }
+
+  /** Small ones on this thread: no other would be faster than the way to it and back. */
+  async #decryptInto(cipher: Context, into: Uint8Array, length: number[], sealed: Uint8Array): Promise<number> {
+    if (into.length < SMALL_FRAME) return update(cipher, into, length, sealed, into.length);
+    return called((done) => {
+      update.async(cipher, into, length, sealed, into.length, done);
+    });
   }
 
   async #decompress(data: Uint8Array, into: Uint8Array): Promise<void> {

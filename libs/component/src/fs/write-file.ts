@@ -18,11 +18,10 @@ import { decodeName, encodeName, fsPath } from '../names.ts';
 import type { RestoreEntry } from '../port.ts';
 import type { Metadata } from './metadata.ts';
 import { mayHaveHoles, readPieces } from './holes.ts';
+import { LargeWriter } from './large-writer.ts';
 import { loadNative } from './native-load.ts';
+import { dataRuns } from './zero-runs.ts';
 
-/** Runs of zeros this long become holes too, also of files whose backup knows of none. */
-const HOLE_BYTES = 64 * 1024;
-const ZEROS = Buffer.alloc(HOLE_BYTES);
 /** Files up to this size are collected, and written in one go. Bytes. */
 const SMALL_BYTES = 1024 * 1024;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -124,51 +123,20 @@ function assertContent(entry: RestoreEntry, hash: ContentHash, bytes: number): v
 async function copyInto(handle: FileHandle, entry: RestoreEntry, signal: AbortSignal): Promise<number> {
   if (!entry.content) throw damaged(entry.path, 'its content is missing');
   const hash = hashLike(entry);
-  let position = 0;
-  for await (const piece of entry.content({ holes: true, reuse: true })) {
-    throwIfCancelled(signal);
-    if (isHole(piece)) {
-      hash.zeros(piece.hole);
-      position += piece.hole;
-      continue;
+  let bytes = 0;
+  const writer = await LargeWriter.open(handle);
+  try {
+    for await (const piece of entry.content({ holes: true, reuse: true })) {
+      throwIfCancelled(signal);
+      await writer.write(piece);
+      bytes += addTo(hash, piece);
     }
-    const start = position;
-    // Hashed here while another thread writes.
-    const written = writeRuns(handle, piece, start);
-    hash.update(piece);
-    await written;
-    position += piece.length;
+    await writer.finish();
+  } finally {
+    await writer.close();
   }
-  await handle.truncate(position);
-  assertContent(entry, hash, position);
-  return position;
-}
-
-async function writeRuns(handle: FileHandle, piece: Uint8Array, position: number): Promise<void> {
-  for (const [from, to] of dataRuns(piece)) await writeAll(handle, piece.subarray(from, to), position + from);
-}
-
-/** The parts of a piece between whole runs of zeros. */
-function* dataRuns(piece: Uint8Array): Generator<[from: number, to: number]> {
-  for (let at = 0; at < piece.length;) {
-    const end = dataEnd(piece, at);
-    if (end > at) yield [at, end];
-    at = end === at ? at + HOLE_BYTES : end;
-  }
-}
-
-/** Where the data that starts at `at` ends: at the next whole run of zeros, or at the end of the piece. */
-function dataEnd(piece: Uint8Array, at: number): number {
-  let end = at;
-  while (end + HOLE_BYTES <= piece.length && ZEROS.compare(piece, end, end + HOLE_BYTES) !== 0) end += HOLE_BYTES;
-  return end + HOLE_BYTES <= piece.length ? end : piece.length;
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
-  }
+  assertContent(entry, hash, bytes);
+  return bytes;
 }
 
 /** Creates a link with its metadata. What it points to is never looked at. */
@@ -226,11 +194,18 @@ async function hashContent(path: string, like: ContentDigest, signal: AbortSigna
 }
 
 async function hashPieces(pieces: AsyncIterable<Piece>, hash: ContentHash): Promise<ContentHash> {
-  for await (const piece of pieces) {
-    if (isHole(piece)) hash.zeros(piece.hole);
-    else hash.update(piece);
-  }
+  for await (const piece of pieces) addTo(hash, piece);
   return hash;
+}
+
+/** Returns the bytes that the piece stands for. */
+function addTo(hash: ContentHash, piece: Piece): number {
+  if (!isHole(piece)) {
+    hash.update(piece);
+    return piece.length;
+  }
+  hash.zeros(piece.hole);
+  return piece.hole;
 }
 
 function damaged(path: string, reason: string): BackupError {

@@ -1,15 +1,10 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
-import {
-  BackupError,
-  DIRECT_UNIT,
-  isAligned,
-  O_DIRECT,
-  systemErrorCode,
-  throwIfCancelled,
-} from '@foodsave-backup/kernel';
+import { BackupError, DIRECT_UNIT, isAligned, systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
 import { SyncFailure } from './system-errors.ts';
 
+/** The flag of open(2), 0 where the system has none. */
+const O_DIRECT = (constants as { O_DIRECT?: number }).O_DIRECT ?? 0;
 const FILE_MODE = 0o600;
 /** Smaller ones are written through the page cache: a direct write waits for the disk. Bytes. */
 const DIRECT_LEAST = 1024 * 1024;
