@@ -49,19 +49,29 @@ async function remember(deps: EngineDeps, repository: Repository): Promise<void>
   await mkdir(join(deps.config.stateDir, 'seen'), { recursive: true, mode: 0o700 });
   // Looked at again after writing: another run may have deleted or made one, and remembered that, in between.
   for (let last: string | undefined | null = null; ;) {
-    const newest = await newestOf(repository);
+    const known = await load(deps, repository.info.id);
+    const standing = known !== undefined && (await repository.manifests.holds(known)) ? known : undefined;
+    const newest = await newestSince(repository, standing);
     if (newest?.id === last) return;
     if (newest === undefined) await rm(path, { force: true });
-    else await write(path, newest);
+    else if (newest !== standing) await write(path, newest);
     last = newest?.id;
   }
 }
 
 /** Whole or not at all; after a power cut an older one is as good as none. */
-async function write(path: string, { name, id, createdAt }: Manifest): Promise<void> {
+async function write(path: string, { name, id, createdAt }: Seen): Promise<void> {
   const temporary = `${path}.${randomUUID()}.tmp`;
   await writeFile(temporary, `${JSON.stringify({ name, id, createdAt }, null, 2)}\n`, { mode: 0o600 });
   await rename(temporary, path);
+}
+
+/** The newest backup, where `standing` was the newest that was known and is there. */
+async function newestSince(repository: Repository, standing: Seen | undefined): Promise<Seen | undefined> {
+  if (standing === undefined) return newestOf(repository);
+  for await (const manifest of repository.manifests.newestFirst())
+    return manifest.id > standing.id ? manifest : standing;
+  return standing;
 }
 
 /** By id, not by date: clocks go wrong. */

@@ -19,12 +19,11 @@ export async function presentPacks(repository: Repository): Promise<Map<string, 
 }
 
 /** Indexed packs that are missing, have another size, or are to be avoided. */
-async function missingPacks(repository: Repository, index: BlobIndex, avoid: ReadonlySet<string>): Promise<string[]> {
-  const present = await presentPacks(repository);
+function missingPacks({ index, present }: IndexLoad, avoid: ReadonlySet<string>): string[] {
   const missing: string[] = [];
   for (const pack of index.packs()) {
     const key = packObjectKey(pack.folder, pack.hash);
-    if (present.get(key)?.size !== pack.size || avoid.has(key)) missing.push(key);
+    if (present.get(key) !== pack.size || avoid.has(key)) missing.push(key);
   }
   return missing;
 }
@@ -41,7 +40,7 @@ export async function loadPresent(
   let before: string[] = [];
   for (let round = 1; ; round++) {
     const load = await repository.loadIndex(signal);
-    const missing = await missingPacks(repository, load.index, avoid);
+    const missing = missingPacks(load, avoid);
     if (missing.every((key) => before.includes(key) || avoid.has(key)) || round === ROUNDS_MAX) {
       removePacks(load.index, missing);
       return { load, missing };
