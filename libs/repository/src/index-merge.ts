@@ -17,8 +17,9 @@ const MERGED_BYTES_MAX = 1024 * 1024;
  */
 export function selectMerge(files: readonly { key: string; size: number }[]): string[] {
   for (let limit = LOWEST_BYTES; limit <= MERGED_BYTES_MAX; limit *= CLASS) {
-    const chosen = files.filter(({ size }) => size <= limit);
-    if (chosen.length >= MANY) return chosen.map(({ key }) => key).sort();
+    const ofClass = files.filter(({ size }) => size <= limit && (size > limit / CLASS || limit === LOWEST_BYTES));
+    if (ofClass.length < MANY) continue;
+    return files.filter(({ size }) => size <= limit).map(({ key }) => key);
   }
   return [];
 }

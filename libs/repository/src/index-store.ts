@@ -62,7 +62,7 @@ export class IndexStore {
     const known = new Set([...load.files, ...load.damaged.map(({ key }) => key)]);
     let count = 0;
     let changed = false;
-    for await (const { key } of this.#storage.list('index/')) {
+    for (const key of await this.#storage.keys('index/')) {
       if (hashOfKey(key) === undefined) continue;
       count++;
       changed ||= !known.has(key);
@@ -81,25 +81,25 @@ export class IndexStore {
     const index = new BlobIndex();
     const files: string[] = [];
     const damaged: IndexLoad['damaged'] = [];
-    for await (const object of this.#storage.list('index/')) {
-      const hash = hashOfKey(object.key);
+    for (const key of await this.#storage.keys('index/')) {
+      const hash = hashOfKey(key);
       if (hash === undefined) continue;
       signal?.throwIfAborted();
       let bytes: Uint8Array;
       try {
-        bytes = await this.#storage.get(object.key);
+        bytes = await this.#storage.get(key);
       } catch (error) {
-        if ((await this.#storage.stat(object.key)) === undefined) return undefined;
-        damaged.push({ key: object.key, reason: toBackupError(error).message });
+        if ((await this.#storage.stat(key)) === undefined) return undefined;
+        damaged.push({ key, reason: toBackupError(error).message });
         continue;
       }
       try {
         for (const pack of this.#decode(hash, bytes)) index.addPack(pack);
-        files.push(object.key);
+        files.push(key);
       } catch (error) {
         const known = toBackupError(error);
         if (known.code === 'FORMAT_TOO_NEW') throw known;
-        damaged.push({ key: object.key, reason: known.message });
+        damaged.push({ key, reason: known.message });
       }
     }
     const present = new Map<string, number>();

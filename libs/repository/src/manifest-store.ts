@@ -29,7 +29,7 @@ export class ManifestStore {
   async list(signal?: AbortSignal): Promise<ManifestListing> {
     const { first, second } = await this.#copies();
     const listing: ManifestListing = { manifests: [], damaged: [], unconfirmed: [], repairable: [] };
-    for (const name of new Set([...first.keys(), ...second.keys()])) {
+    for (const name of new Set([...first, ...second])) {
       signal?.throwIfAborted();
       await this.#classify(name, first.has(name), second.has(name), listing);
     }
@@ -40,13 +40,15 @@ export class ManifestStore {
 
   /**
    * The backups that count, newest first, each read when it is asked for: who needs the newest does not pay for all. They come in
-   * the order in which their files were written; where those of a backup are younger than it can be, as in a copy that did not keep
-   * times, all are read and come in the order of `list`.
+   * the order in which their second copies were written; where one is younger than it can be, as in a repository that was copied
+   * without its times, all are read and come in the order of `list`.
    */
   async *newestFirst(signal?: AbortSignal): AsyncGenerator<Manifest> {
-    const { first, second } = await this.#copies();
-    // A copy that was written again is younger than the backup.
-    const written = [...second].map(([name, at]) => ({ name, at: Math.min(at, first.get(name) ?? at) }));
+    const written: { name: string; at: number }[] = [];
+    for await (const { key, modifiedAt: at } of this.#storage.list('manifests/')) {
+      const name = nameOfManifestKey(key);
+      if (name !== undefined) written.push({ name, at });
+    }
     written.sort((a, b) => b.at - a.at);
     const told = new Set<string>();
     for (let next = 0; next < written.length;) {
@@ -58,7 +60,7 @@ export class ManifestStore {
         one = written[++next]
       ) {
         signal?.throwIfAborted();
-        await this.#classify(one.name, first.has(one.name), true, listing);
+        await this.#classify(one.name, true, true, listing);
       }
       const odd = listing.manifests.some(({ finishedAt }) => !(youngest - Date.parse(finishedAt) < COPIED_AFTER_MS));
       for (const manifest of odd ? (await this.list(signal)).manifests : listing.manifests.sort(newestFirst)) {
@@ -74,27 +76,17 @@ export class ManifestStore {
   async unsettled(): Promise<Pick<ManifestListing, 'unconfirmed' | 'repairable'>> {
     const { first, second } = await this.#copies();
     const listing: ManifestListing = { manifests: [], damaged: [], unconfirmed: [], repairable: [] };
-    for (const name of first.keys()) if (!second.has(name)) await this.#classify(name, true, false, listing);
-    for (const name of second.keys()) if (!first.has(name)) await this.#classify(name, false, true, listing);
+    for (const name of first) if (!second.has(name)) await this.#classify(name, true, false, listing);
+    for (const name of second) if (!first.has(name)) await this.#classify(name, false, true, listing);
     listing.unconfirmed.sort(newestFirst);
     return listing;
   }
 
-  /** Names of both copies, with the time at which each was written, in ms. */
-  async #copies(): Promise<{ first: Map<string, number>; second: Map<string, number> }> {
-    const first = new Map<string, number>();
-    const second = new Map<string, number>();
+  /** Names of both copies. */
+  async #copies(): Promise<{ first: Set<string>; second: Set<string> }> {
     // The second copies are listed first: a backup that is published meanwhile then shows as unconfirmed, never as damaged.
-    for (const [prefix, names] of [
-      ['manifests/', second],
-      ['', first],
-    ] as const) {
-      for await (const { key, modifiedAt } of this.#storage.list(prefix)) {
-        const name = nameOfManifestKey(key);
-        if (name !== undefined) names.set(name, modifiedAt);
-      }
-    }
-    return { first, second };
+    const second = namesIn(await this.#storage.keys('manifests/'));
+    return { first: namesIn(await this.#storage.keys('')), second };
   }
 
   async #classify(name: string, hasFirst: boolean, hasSecond: boolean, listing: ManifestListing): Promise<void> {
@@ -114,6 +106,14 @@ export class ManifestStore {
     listing.damaged.push({ name, reason: one?.reason ?? two?.reason ?? 'unknown' });
   }
 
+  /** As `decodeManifest`; the same bytes are decoded once. */
+  decode(bytes: Uint8Array): Manifest {
+    const sum = sha256(bytes).toString('latin1');
+    let manifest = this.#cache.get(sum);
+    if (manifest === undefined) this.#cache.set(sum, (manifest = decodeManifest(this.#keys, bytes)));
+    return manifest;
+  }
+
   /** `undefined` when it vanished meanwhile: another process deleted the backup. */
   async #read(key: string, name: string): Promise<Manifest | { reason: string } | undefined> {
     let bytes: Uint8Array;
@@ -122,12 +122,9 @@ export class ManifestStore {
     } catch (error) {
       return (await this.#storage.stat(key)) === undefined ? undefined : { reason: toBackupError(error).message };
     }
-    const sum = sha256(bytes).toString('latin1');
     try {
-      const manifest = this.#cache.get(sum) ?? decodeManifest(this.#keys, bytes);
-      if (manifest.name !== name) return { reason: `it is the manifest of "${manifest.name}"` };
-      this.#cache.set(sum, manifest);
-      return manifest;
+      const manifest = this.decode(bytes);
+      return manifest.name === name ? manifest : { reason: `it is the manifest of "${manifest.name}"` };
     } catch (error) {
       const known = toBackupError(error);
       if (known.code === 'FORMAT_TOO_NEW') throw known;
@@ -181,7 +178,7 @@ export class ManifestStore {
   /** Names of all backups, confirmed or not. */
   async names(): Promise<string[]> {
     const { first, second } = await this.#copies();
-    return [...new Set([...first.keys(), ...second.keys()])];
+    return [...new Set([...first, ...second])];
   }
 
   /** Whether this very backup, and not another of its name, is there and counts. */
@@ -257,6 +254,10 @@ export class ManifestStore {
 const FILE_TIME_GRAIN_MS = 2000;
 /** A manifest is written right after its backup has finished, or its file is a copy. */
 const COPIED_AFTER_MS = 3_600_000;
+
+function namesIn(keys: readonly string[]): Set<string> {
+  return new Set(keys.map(nameOfManifestKey).filter((name) => name !== undefined));
+}
 
 function newestFirst(a: Manifest, b: Manifest): number {
   return Date.parse(b.createdAt) - Date.parse(a.createdAt) || (a.id < b.id ? 1 : -1);

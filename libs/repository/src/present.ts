@@ -18,6 +18,12 @@ export async function presentPacks(repository: Repository): Promise<Map<string, 
   return present;
 }
 
+/** Object keys of the packs on the storage. */
+export async function presentKeys({ storage }: Repository): Promise<Set<string>> {
+  const folders = await Promise.all(FOLDERS.map((folder) => storage.keys(`${folder}/`)));
+  return new Set(folders.flat());
+}
+
 /** Indexed packs that are missing, have another size, or are to be avoided. */
 function missingPacks({ index, present }: IndexLoad, avoid: ReadonlySet<string>): string[] {
   const missing: string[] = [];

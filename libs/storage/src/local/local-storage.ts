@@ -16,8 +16,9 @@ import { TemporaryFiles } from './temporary.ts';
 const FILE_MODE = 0o600;
 /** Entries of a directory that are looked at together. */
 const LIST_BATCH = 64;
-/** Larger objects are read through the thread pool. */
+/** Larger objects, and longer parts of objects, are read through the thread pool, several at a time. */
 const SMALL_BYTES = 64 * 1024;
+const SMALL_RANGE_BYTES = 16 * 1024;
 // Without O_NONBLOCK a FIFO in the place of an object would hang the reader.
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** What the system says of a path at which there is no object: nothing, a file as a folder, a link, a socket, a directory. */
@@ -122,15 +123,15 @@ export class LocalStorage implements StorageBackend {
   async get(key: string, range?: ByteRange, options: GetOptions = {}): Promise<Uint8Array> {
     assertKey(key);
     throwIfCancelled(options.signal);
-    if (range === undefined && this.#medium.isPrompt) {
-      const small = this.#medium.inThread(() => this.#getSmall(key));
+    if ((range?.length ?? 0) <= SMALL_RANGE_BYTES && this.#medium.isPrompt) {
+      const small = this.#medium.inThread(() => this.#getSmall(key, range));
       if (small !== undefined) return small;
     }
     return this.#medium.pooled(() => this.#get(key, range, options));
   }
 
-  /** The whole object without a promise, or `undefined` when it is not small. */
-  #getSmall(key: string): Uint8Array | undefined {
+  /** Without a promise; `undefined` for a whole object that is not small. */
+  #getSmall(key: string, range: ByteRange | undefined): Uint8Array | undefined {
     let fd: number;
     try {
       fd = openSync(join(this.location, key), READ_FLAGS);
@@ -140,11 +141,12 @@ export class LocalStorage implements StorageBackend {
     try {
       const info = fstatSync(fd);
       if (!info.isFile()) throw notFound(key, this.location);
-      if (info.size > SMALL_BYTES) return undefined;
-      const bytes = new Uint8Array(info.size);
-      for (let done = 0; done < bytes.length;) {
-        const read = readSync(fd, bytes, done, bytes.length - done, done);
-        if (read === 0) throw endedEarly({ key, offset: 0, length: bytes.length }, done);
+      if (range === undefined && info.size > SMALL_BYTES) return undefined;
+      const { offset, length } = resolveRange(key, info.size, range);
+      const bytes = new Uint8Array(length);
+      for (let done = 0; done < length;) {
+        const read = readSync(fd, bytes, done, length - done, offset + done);
+        if (read === 0) throw endedEarly({ key, offset, length }, done);
         done += read;
       }
       return bytes;
@@ -185,16 +187,31 @@ export class LocalStorage implements StorageBackend {
   }
 
   async *list(prefix: string): AsyncGenerator<ObjectInfo> {
+    const keys = await this.#maybeKeys(prefix, true);
+    for (let at = 0; at < keys.length; at += LIST_BATCH) {
+      for (const info of await this.#infos(keys.slice(at, at + LIST_BATCH))) yield info;
+    }
+  }
+
+  keys(prefix: string): Promise<string[]> {
+    return this.#maybeKeys(prefix, false);
+  }
+
+  /** Of a file system that tells no types, also what is no object, if `unsure`; else each of those is looked at. */
+  async #maybeKeys(prefix: string, unsure: boolean): Promise<string[]> {
     assertPrefix(prefix);
     try {
       const path = join(this.location, prefix);
       const entries = await this.#medium.pooled(() => readdir(path, { withFileTypes: true }));
-      const keys = entries.filter((entry) => isObject(entry, prefix)).map(({ name }) => prefix + name);
-      for (let at = 0; at < keys.length; at += LIST_BATCH) {
-        for (const info of await this.#infos(keys.slice(at, at + LIST_BATCH))) yield info;
+      const keys: string[] = [];
+      for (const entry of entries) {
+        if (!isObject(entry, prefix)) continue;
+        const key = prefix + entry.name;
+        if (unsure || entry.isFile() || (await this.stat(key)) !== undefined) keys.push(key);
       }
+      return keys;
     } catch (error) {
-      if (isOneOf(ABSENT, error)) return;
+      if (isOneOf(ABSENT, error)) return [];
       throw readError(error, this.location);
     }
   }
