@@ -49,7 +49,7 @@ export class LocalStorage implements StorageBackend {
   readonly location: string;
   readonly #directories: Directories;
   readonly #temporary: TemporaryFiles;
-  readonly #medium = new Promptness();
+  readonly #medium: Promptness;
 
   constructor(root: string, options: LocalStorageOptions = {}) {
     if (root === '') {
@@ -58,7 +58,9 @@ export class LocalStorage implements StorageBackend {
       });
     }
     this.location = resolve(root);
-    this.#temporary = new TemporaryFiles(options.clock ?? systemClock);
+    const { clock = systemClock } = options;
+    this.#medium = new Promptness(() => clock.monotonic());
+    this.#temporary = new TemporaryFiles(clock);
     this.#directories = new Directories(this.location, this.#temporary);
   }
 
@@ -257,7 +259,8 @@ function unlessAbsent<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch (error) {
-    return ifAbsent(error);
+    ifAbsent(error);
+    return undefined;
   }
 }
 

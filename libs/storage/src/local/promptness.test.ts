@@ -24,8 +24,18 @@ describe('whether a medium answers at once', () => {
 
   it('is not believed after a slow answer, through the pool or in this thread, nor after a slow failure', async () => {
     for (const ask of [
-      (m: ReturnType<typeof medium>) => m.promptness.pooled(() => Promise.resolve(m.at(1010))),
-      (m: ReturnType<typeof medium>) => Promise.resolve(m.promptness.inThread(() => m.at(1010))),
+      (m: ReturnType<typeof medium>) =>
+        m.promptness.pooled(() =>
+          Promise.resolve().then(() => {
+            m.at(1010);
+          }),
+        ),
+      (m: ReturnType<typeof medium>) => {
+        m.promptness.inThread(() => {
+          m.at(1010);
+        });
+        return Promise.resolve();
+      },
       (m: ReturnType<typeof medium>) =>
         m.promptness
           .pooled(() => {

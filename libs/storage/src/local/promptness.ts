@@ -14,7 +14,7 @@ export class Promptness {
   #until = 0;
 
   /** `now`: ms of any clock that does not go back. */
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number) {
     this.#now = now;
   }
 
