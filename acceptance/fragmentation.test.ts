@@ -86,6 +86,7 @@ async function readsOfRestore(config: ResolvedConfig, clock: Clock, name: string
     },
     stat: (key) => storage.stat(key),
     list: (prefix) => storage.list(prefix),
+    keys: (prefix) => storage.keys(prefix),
     delete: (key) => storage.delete(key),
     close: () => storage.close(),
   };

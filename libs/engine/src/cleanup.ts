@@ -3,6 +3,8 @@ import { planRetention, type RetentionPlan } from '@foodsave-backup/retention';
 import {
   prunePacks,
   type Lease,
+  type ManifestListing,
+  type NoteScan,
   type PruneOptions,
   type PruneReport,
   type Repository,
@@ -10,7 +12,7 @@ import {
 import { openRepository, withLease } from './opened.ts';
 import { settleUnconfirmed } from './settle.ts';
 import type { CleanupResult, Command, DeleteResult, EngineDeps, RunContext, RunOutcome } from './types.ts';
-import { lastHold, retentionView } from './views.ts';
+import { lastHold, notesByBackup, retentionView } from './views.ts';
 
 /**
  * Beside everything but what deletes too; what settles, which would confirm again what is half deleted; and a hold, which
@@ -18,12 +20,11 @@ import { lastHold, retentionView } from './views.ts';
  */
 const PRUNING = { exclusive: false, conflicts: ['cleanup', 'delete', 'settle', 'hold'] };
 
-/** What retention says of every backup now. */
-export async function retentionPlan(deps: EngineDeps, repository: Repository): Promise<RetentionPlan> {
-  const listing = await repository.manifests.list();
-  const { notes, unreadable } = await repository.notes.scan();
+/** What retention says of every backup of a listing. */
+export function planOf(deps: EngineDeps, listing: ManifestListing, { notes, unreadable }: NoteScan): RetentionPlan {
+  const notesOf = notesByBackup(notes);
   const plan = planRetention({
-    backups: listing.manifests.map((manifest) => retentionView(manifest, notes)),
+    backups: listing.manifests.map((manifest) => retentionView(manifest, notesOf(manifest.id))),
     policy: deps.config.retention,
     timeZone: deps.config.timeZone,
     now: deps.clock.now(),
@@ -46,7 +47,7 @@ export async function cleanup(
   // A preview only looks, and must neither wait for a run nor keep one waiting.
   if (command.dryRun === true) return carryOut(deps, repository, context, undefined);
   return withLease(repository, { purpose: 'cleanup', ...PRUNING }, async (lease) => {
-    await settleUnconfirmed(repository, lease);
+    await settleUnconfirmed(repository, lease, { readAll: true });
     return carryOut(deps, repository, context, lease);
   });
 }
@@ -59,7 +60,7 @@ async function carryOut(
 ): Promise<RunOutcome> {
   const dryRun = lease === undefined;
   context.progress({ phase: 'plan', doneBytes: 0, doneFiles: 0 });
-  const plan = await retentionPlan(deps, repository);
+  const plan = planOf(deps, await repository.manifests.list(), await repository.notes.scan());
   const doomed = new Set(plan.deleted.map((backup) => backup.name));
   if (lease !== undefined) {
     for (const name of doomed) {

@@ -9,7 +9,7 @@ import {
 import { loadNative } from '@foodsave-backup/component';
 import type { Manifest, ManifestComponent } from '@foodsave-backup/repository';
 import { folderOfType } from '@foodsave-backup/repository';
-import { BackupSession, type Lease, type Repository } from '@foodsave-backup/repository';
+import { BackupSession, mergeIndex, type Lease, type Repository } from '@foodsave-backup/repository';
 import { captureComponents, CaptureProgress, type CapturedComponent } from './capture.ts';
 import { codecOptions, openOrMake, selectComponents, withLease } from './opened.ts';
 import { lostAgain, secure, type Published } from './create-secure.ts';
@@ -127,10 +127,8 @@ async function capture(job: CaptureAll): Promise<Manifest> {
   const { deps, context, repository, notes } = job;
   const startedAt = deps.clock.now();
   const started = deps.clock.monotonic();
-  const listing = await repository.manifests.list(context.signal);
-  warnAboutClock(listing.manifests[0], startedAt, context);
-  const session = await BackupSession.start(repository, codecOptions(deps), context.signal);
-  const manifests = await stillThere(repository, listing.manifests);
+  const { session, manifests } = await startSession(job);
+  warnAboutClock(manifests[0], startedAt, context);
   for (const key of session.missing) {
     const message = `${key} is missing or damaged; what it held is stored again`;
     context.emit({ type: 'warning', code: 'PACK_MISSING', message });
@@ -155,6 +153,8 @@ async function capture(job: CaptureAll): Promise<Manifest> {
     const lost = await secure(job, session, published);
     if (lost.length === 0) {
       await repository.manifests.confirm(published.manifest.name, published.bytes);
+      // The backup is there, whatever becomes of that: a later one does it then.
+      await mergeIndex(repository, job.lease).catch(() => undefined);
       return published.manifest;
     }
     if (round === CAPTURES_MAX) throw lostAgain(lost);
@@ -165,10 +165,30 @@ async function capture(job: CaptureAll): Promise<Manifest> {
 /** Times that components are captured when what they rely on is deleted under them. One is what a prune beside it can cause. */
 const CAPTURES_MAX = 4;
 
-/** A backup that was deleted while the index was read may have left nodes whose contents are gone. */
-async function stillThere(repository: Repository, before: readonly Manifest[]): Promise<Manifest[]> {
-  const ids = new Set((await repository.manifests.list()).manifests.map(({ id }) => id));
-  return before.filter(({ id }) => ids.has(id));
+/**
+ * A session, and the backups that are of use to it: the newest one, and the newest that hold its components. Once more when one
+ * of them was deleted while the index was read: it may have left nodes whose contents are gone.
+ */
+async function startSession(job: CaptureAll): Promise<{ session: BackupSession; manifests: Manifest[] }> {
+  const { deps, context, repository } = job;
+  for (;;) {
+    const manifests = await predecessors(job);
+    const session = await BackupSession.start(repository, codecOptions(deps), context.signal);
+    const there = await Promise.all(manifests.map((manifest) => repository.manifests.holds(manifest)));
+    if (!there.includes(false)) return { session, manifests };
+  }
+}
+
+async function predecessors({ specs, context, repository }: CaptureAll): Promise<Manifest[]> {
+  const found: Manifest[] = [];
+  const wanted = new Set(specs.map(({ instance }) => instance));
+  for await (const manifest of repository.manifests.newestFirst(context.signal)) {
+    const held = [...wanted].filter((instance) => manifest.components[instance]?.root !== undefined);
+    if (held.length > 0 || found.length === 0) found.push(manifest);
+    for (const instance of held) wanted.delete(instance);
+    if (wanted.size === 0) break;
+  }
+  return found;
 }
 
 /** Captures components anew, of which the previous backup is believed only what is still there. */

@@ -91,9 +91,9 @@ describe('a run with limits', () => {
         return local.put(key, body, options);
       };
       const { capabilities, location } = local;
-      const [get, list] = [local.get.bind(local), local.list.bind(local)];
+      const [get, list, keys] = [local.get.bind(local), local.list.bind(local), local.keys.bind(local)];
       const [stat, remove] = [local.stat.bind(local), local.delete.bind(local)];
-      return { capabilities, location, put, get, list, stat, delete: remove, close: () => local.close() };
+      return { capabilities, location, put, get, list, keys, stat, delete: remove, close: () => local.close() };
     };
     await using world = await World.create({ clock, config: { limits: { upload: 1000 } } });
     await world.write('data/files/large.bin', noise('large', BYTES));

@@ -2,7 +2,7 @@ import { BackupError, printable } from '@foodsave-backup/kernel';
 import { decodeName } from '@foodsave-backup/component';
 import { FOLDERS, type Manifest, type StoredNote, type TreeEntry } from '@foodsave-backup/repository';
 import type { Repository } from '@foodsave-backup/repository';
-import { retentionPlan } from './cleanup.ts';
+import { planOf } from './cleanup.ts';
 import { pathToNames } from './names-path.ts';
 import { openRepository } from './opened.ts';
 import type {
@@ -14,7 +14,7 @@ import type {
   TreeListing,
   TreeListingEntry,
 } from './types.ts';
-import { backupView, holdView, lastHold } from './views.ts';
+import { backupView, holdView, lastHold, notesByBackup } from './views.ts';
 
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1000;
@@ -22,12 +22,15 @@ const LIMIT_MAX = 1000;
 /** Every backup as a view, newest first, with its tiers; those with a damaged manifest as far as they are known. */
 export async function allBackups(deps: EngineDeps, repository: Repository): Promise<BackupView[]> {
   const listing = await repository.manifests.list();
-  const notes = await repository.notes.list();
-  const plan = await retentionPlan(deps, repository);
+  const scan = await repository.notes.scan();
+  const notesOf = notesByBackup(scan.notes);
+  const plan = planOf(deps, listing, scan);
   const tiers = new Map(plan.kept.map((kept) => [kept.name, kept.tiers]));
-  const views = listing.manifests.map((manifest) => backupView(manifest, notes, tiers.get(manifest.name) ?? []));
+  const views = listing.manifests.map((manifest) =>
+    backupView(manifest, notesOf(manifest.id), tiers.get(manifest.name) ?? []),
+  );
   const unreadable = [...listing.damaged].sort((a, b) => (a.name < b.name ? -1 : 1));
-  for (const { name, reason } of unreadable) views.push(damagedView(name, reason, notes));
+  for (const { name, reason } of unreadable) views.push(damagedView(name, reason, scan.notes));
   return views;
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { BackupError, toBackupError } from '@foodsave-backup/kernel';
 import type { Manifest, Repository } from '@foodsave-backup/repository';
 import { openRepository, whatIsThere } from './opened.ts';
-import type { Command, EngineDeps, RunContext, RunOutcome } from './types.ts';
+import type { Command, CreateResult, EngineDeps, RunContext, RunOutcome } from './types.ts';
 
 /** The newest backup that this machine knows of in a repository. */
 interface Seen {
@@ -44,24 +44,39 @@ async function isThere(repository: Repository, seen: Seen): Promise<boolean> {
 }
 
 /** Remembers the newest backup that is there now; nothing when this machine has deleted the last one. */
-async function remember(deps: EngineDeps, repository: Repository): Promise<void> {
+async function remember(deps: EngineDeps, repository: Repository, made: Seen | undefined): Promise<void> {
   const path = pathOf(deps, repository.info.id);
   await mkdir(join(deps.config.stateDir, 'seen'), { recursive: true, mode: 0o700 });
   // Looked at again after writing: another run may have deleted or made one, and remembered that, in between.
   for (let last: string | undefined | null = null; ;) {
-    const newest = await newestOf(repository);
+    const known = await load(deps, repository.info.id);
+    const standing = known !== undefined && (await repository.manifests.holds(known)) ? known : undefined;
+    const newest = await newestSince(repository, standing, made);
     if (newest?.id === last) return;
     if (newest === undefined) await rm(path, { force: true });
-    else await write(path, newest);
+    else if (newest !== standing) await write(path, newest);
     last = newest?.id;
   }
 }
 
 /** Whole or not at all; after a power cut an older one is as good as none. */
-async function write(path: string, { name, id, createdAt }: Manifest): Promise<void> {
+async function write(path: string, { name, id, createdAt }: Seen): Promise<void> {
   const temporary = `${path}.${randomUUID()}.tmp`;
   await writeFile(temporary, `${JSON.stringify({ name, id, createdAt }, null, 2)}\n`, { mode: 0o600 });
   await rename(temporary, path);
+}
+
+/** The newest backup, where `standing` was the newest that was known and is there, and `made` was just made. */
+async function newestSince(
+  repository: Repository,
+  standing: Seen | undefined,
+  made: Seen | undefined,
+): Promise<Seen | undefined> {
+  if (standing === undefined) return newestOf(repository);
+  if (made !== undefined) return made.id > standing.id ? made : standing;
+  for await (const manifest of repository.manifests.newestFirst())
+    return manifest.id > standing.id ? manifest : standing;
+  return standing;
 }
 
 /** By id, not by date: clocks go wrong. */
@@ -102,12 +117,17 @@ export async function watching(
   const outcome = await carryOut();
   if (warning !== undefined && command.command !== 'create') return outcome;
   try {
-    if ((await whatIsThere(deps)) === 'repository') await remember(deps, await openRepository(deps));
+    if ((await whatIsThere(deps)) === 'repository')
+      await remember(deps, await openRepository(deps), madeBy(command, outcome));
   } catch (error) {
     const message = `What is newest could not be remembered in ${deps.config.stateDir}: ${toBackupError(error).message}`;
     context.emit({ type: 'warning', code: 'STATE_NOT_WRITTEN', message });
   }
   return outcome;
+}
+
+function madeBy({ command }: Command, { result }: RunOutcome): Seen | undefined {
+  return command === 'create' ? (result as CreateResult).backup : undefined;
 }
 
 /** A repository that is not there or does not open is the command's own matter. */

@@ -15,11 +15,19 @@ export interface Settled {
  * and is confirmed, by the same rule as by its own writer: what it needs of condemned packs is stored again before.
  * Otherwise it was never acknowledged and goes. What could not be read just now stays as it is. Nothing happens while another
  * create may be about to confirm it, another run settles, or one deletes, whose work it would take for such a rest.
+ *
+ * A first copy that is missing is written again from the second; with `readAll`, which costs with every backup, one that is
+ * damaged too.
  */
-export async function settleUnconfirmed(repository: Repository, own: Lease): Promise<Settled> {
+export async function settleUnconfirmed(
+  repository: Repository,
+  own: Lease,
+  options: { readAll?: boolean } = {},
+): Promise<Settled> {
   const nothing: Settled = { confirmed: [], removed: [] };
-  const { unconfirmed, repairable } = await repository.manifests.list();
-  for (const { name, missing } of repairable) if (missing === 'first') await repository.manifests.restoreFirst(name);
+  const { manifests } = repository;
+  const { unconfirmed, repairable } = await (options.readAll === true ? manifests.list() : manifests.unsettled());
+  for (const { name } of repairable) await manifests.restoreFirst(name);
   if (unconfirmed.length === 0) return nothing;
   const conflicts = ['settle', 'cleanup', 'delete'];
   const request = { purpose: 'settle', exclusive: false, conflicts, besideOwn: own.id, waitMs: 0 };
@@ -36,7 +44,7 @@ export async function settleUnconfirmed(repository: Repository, own: Lease): Pro
 async function settle(repository: Repository, lease: Lease): Promise<Settled> {
   const settled: Settled = { confirmed: [], removed: [] };
   const notes = await repository.notes.list();
-  for (const manifest of (await repository.manifests.list()).unconfirmed) {
+  for (const manifest of (await repository.manifests.unsettled()).unconfirmed) {
     const { lost, unread } = await secureBackup(repository, manifest);
     if (unread) continue;
     // Someone saw it as a backup before its second copy was lost.

@@ -6,6 +6,12 @@ import type { BackupComponentView, BackupView, VerificationView } from './types.
 /** Reading back what was new says more of the bytes than a look at presence and sizes. */
 const RANK = { none: 0, quick: 1, new: 2, full: 3 } as const;
 
+/** The notes of each backup by its id, so that many views do not look through all notes each. */
+export function notesByBackup(notes: readonly StoredNote[]): (id: string) => readonly StoredNote[] {
+  const grouped = Map.groupBy(notes, ({ note }) => ('backup' in note ? note.backup : ''));
+  return (id) => grouped.get(id) ?? [];
+}
+
 /** Verifications of one backup, oldest first. */
 function notesOf(manifest: Manifest, notes: readonly StoredNote[]): VerificationNote[] {
   return notes.flatMap(({ note }) => (note.type === 'verification' && note.backup === manifest.id ? [note] : []));

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
 
 export interface ChunkerSizes {
   /** Bytes. */
@@ -29,8 +29,9 @@ export class Chunker {
   constructor(key: Uint8Array, sizes: ChunkerSizes = DEFAULT_CHUNKS) {
     this.#sizes = sizes;
     this.#gear = new Int32Array(256);
+    const secret = createSecretKey(key);
     for (let i = 0; i < 256; i++) {
-      this.#gear[i] = createHmac('sha256', key)
+      this.#gear[i] = createHmac('sha256', secret)
         .update(Buffer.from([i]))
         .digest()
         .readInt32LE(0);

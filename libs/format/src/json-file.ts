@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { malformed } from './bytes.ts';
 import { sha256 } from './seal.ts';
 
@@ -13,7 +13,7 @@ export function encodeJsonFile(value: Readonly<Record<string, unknown>>, key?: U
 
 function checksum(body: Uint8Array, key: Uint8Array | undefined): string {
   if (key === undefined) return `sha256:${sha256(body).toString('hex')}`;
-  return `hmac-sha256:${createHmac('sha256', key).update(body).digest('hex')}`;
+  return `hmac-sha256:${createHmac('sha256', createSecretKey(key)).update(body).digest('hex')}`;
 }
 
 const KNOWN_CHECKSUM = /^(?:hmac-)?sha256:/;

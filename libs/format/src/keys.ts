@@ -1,4 +1,4 @@
-import { createHash, createHmac, hkdfSync } from 'node:crypto';
+import { createHash, createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 
 /** Key material of an opened repository (FORMAT.md section 3). Never leaves the process, never enters an error or a log. */
 export class RepositoryKeys {
@@ -8,16 +8,15 @@ export class RepositoryKeys {
   readonly pageHashKey: Buffer;
   readonly chunkerKey: Buffer;
   readonly manifestKey: Buffer;
-  readonly #master: Buffer;
+  readonly #master: KeyObject;
 
   /** `master`: 32 bytes, or `undefined` for a repository without encryption. `repositoryId`: 16 bytes. */
   constructor(repositoryId: Uint8Array, master: Uint8Array | undefined) {
     this.repositoryId = Buffer.from(repositoryId);
     this.encrypted = master !== undefined;
-    this.#master =
-      master === undefined
-        ? createHash('sha256').update('foodsave-backup plain repository').update(repositoryId).digest()
-        : Buffer.from(master);
+    this.#master = createSecretKey(
+      master ?? createHash('sha256').update('foodsave-backup plain repository').update(repositoryId).digest(),
+    );
     this.blobIdKey = this.#derive(this.repositoryId, 'fsb1 blob id');
     this.pageHashKey = this.#derive(this.repositoryId, 'fsb1 page hash');
     this.chunkerKey = this.#derive(this.repositoryId, 'fsb1 chunker');
@@ -30,14 +29,14 @@ export class RepositoryKeys {
   }
 
   hmacBlobId(...parts: Uint8Array[]): Buffer {
-    const hmac = createHmac('sha256', this.blobIdKey);
+    const hmac = createHmac('sha256', createSecretKey(this.blobIdKey));
     for (const part of parts) hmac.update(part);
     return hmac.digest();
   }
 
   /** For wrapping under another secret only. */
   exportMaster(): Buffer {
-    return Buffer.from(this.#master);
+    return this.#master.export();
   }
 
   toJSON(): string {

@@ -92,16 +92,14 @@ export function encodeManifest(keys: RepositoryKeys, manifest: Manifest, salt: U
 /** Checks the checksum, opens the private part and checks the types of what the software relies on. */
 export function decodeManifest(keys: RepositoryKeys, file: Uint8Array): Manifest {
   if (file.length > LIMITS.manifestBytes) throw malformed('a manifest is too large');
-  const newer = newerVersionOf(file, FORMAT, FORMAT_VERSION, keys.encrypted ? keys.manifestKey : undefined);
-  if (newer !== undefined) {
-    throw new BackupError('FORMAT_TOO_NEW', `A manifest has version ${newer}; this software knows ${FORMAT_VERSION}`, {
-      hint: 'Update this software.',
-    });
+  let json: Record<string, unknown>;
+  try {
+    json = decodeJsonFile(file, keys.encrypted ? { kind: 'hmac-sha256', key: keys.manifestKey } : { kind: 'sha256' });
+  } catch (error) {
+    assertNotNewer(keys, file);
+    throw error;
   }
-  const json = decodeJsonFile(
-    file,
-    keys.encrypted ? { kind: 'hmac-sha256', key: keys.manifestKey } : { kind: 'sha256' },
-  );
+  if (json['version'] !== FORMAT_VERSION) assertNotNewer(keys, file);
   if (json['format'] !== FORMAT || json['version'] !== FORMAT_VERSION) throw malformed('it is not a manifest');
   if (json['repositoryId'] !== keys.repositoryId.toString('hex')) throw malformed('it belongs to another repository');
   const { components: folders, private: hidden, format: _format, version: _version, ...open } = json;
@@ -109,6 +107,14 @@ export function decodeManifest(keys: RepositoryKeys, file: Uint8Array): Manifest
   const manifest = { ...open, ...(secret as object), folders } as Manifest;
   assertManifest(manifest);
   return manifest;
+}
+
+function assertNotNewer(keys: RepositoryKeys, file: Uint8Array): void {
+  const newer = newerVersionOf(file, FORMAT, FORMAT_VERSION, keys.encrypted ? keys.manifestKey : undefined);
+  if (newer === undefined) return;
+  throw new BackupError('FORMAT_TOO_NEW', `A manifest has version ${newer}; this software knows ${FORMAT_VERSION}`, {
+    hint: 'Update this software.',
+  });
 }
 
 function openPrivate(keys: RepositoryKeys, hidden: unknown): unknown {

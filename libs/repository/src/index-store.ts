@@ -28,6 +28,8 @@ export interface IndexLoad {
   damaged: { key: string; reason: string }[];
   /** Packs that no readable index file names. They are in `index`; whoever relies on them names them in an index file. */
   unindexed: IndexedPack[];
+  /** Packs on the storage, listed after the index was read: object key → bytes. */
+  present: ReadonlyMap<string, number>;
 }
 
 /** Reads, writes and rebuilds the files under `index/`. */
@@ -60,7 +62,7 @@ export class IndexStore {
     const known = new Set([...load.files, ...load.damaged.map(({ key }) => key)]);
     let count = 0;
     let changed = false;
-    for await (const { key } of this.#storage.list('index/')) {
+    for (const key of await this.#storage.keys('index/')) {
       if (hashOfKey(key) === undefined) continue;
       count++;
       changed ||= !known.has(key);
@@ -71,6 +73,7 @@ export class IndexStore {
     load.files = fresh.files;
     load.damaged = fresh.damaged;
     load.unindexed = fresh.unindexed;
+    load.present = fresh.present;
     return true;
   }
 
@@ -78,48 +81,49 @@ export class IndexStore {
     const index = new BlobIndex();
     const files: string[] = [];
     const damaged: IndexLoad['damaged'] = [];
-    for await (const object of this.#storage.list('index/')) {
-      const hash = hashOfKey(object.key);
+    for (const key of await this.#storage.keys('index/')) {
+      const hash = hashOfKey(key);
       if (hash === undefined) continue;
       signal?.throwIfAborted();
       let bytes: Uint8Array;
       try {
-        bytes = await this.#storage.get(object.key);
+        bytes = await this.#storage.get(key);
       } catch (error) {
-        if ((await this.#storage.stat(object.key)) === undefined) return undefined;
-        damaged.push({ key: object.key, reason: toBackupError(error).message });
+        if ((await this.#storage.stat(key)) === undefined) return undefined;
+        damaged.push({ key, reason: toBackupError(error).message });
         continue;
       }
       try {
-        if (!sha256(bytes).equals(hash)) throw new BackupError('DATA_DAMAGED', 'its name is not its SHA-256');
-        const content = openObject(this.#keys, OBJECT_KIND.index, bytes);
-        for (const pack of decodeIndex(content).packs) index.addPack(pack);
-        files.push(object.key);
+        for (const pack of this.#decode(hash, bytes)) index.addPack(pack);
+        files.push(key);
       } catch (error) {
         const known = toBackupError(error);
         if (known.code === 'FORMAT_TOO_NEW') throw known;
-        damaged.push({ key: object.key, reason: known.message });
+        damaged.push({ key, reason: known.message });
       }
     }
+    const present = new Map<string, number>();
     const unindexed: IndexedPack[] = [];
-    for await (const pack of this.#unindexed(index, signal)) {
-      index.addPack(pack);
-      unindexed.push(pack);
+    for (const folder of FOLDERS) {
+      for await (const { key, size } of this.#storage.list(`${folder}/`)) {
+        const hash = hashOfKey(key);
+        if (hash === undefined) continue;
+        signal?.throwIfAborted();
+        present.set(key, size);
+        if (index.hasPack(hash)) continue;
+        // One that cannot be read holds nothing.
+        const pack = await this.readPackDirectory(folder, hash, size).catch(() => undefined);
+        if (pack !== undefined) unindexed.push(pack);
+      }
     }
-    return { index, files, damaged, unindexed };
+    for (const pack of unindexed) index.addPack(pack);
+    return { index, files, damaged, unindexed, present };
   }
 
-  /** What packs say of themselves that `index` does not know. One that cannot be read holds nothing. */
-  async *#unindexed(index: BlobIndex, signal: AbortSignal | undefined): AsyncGenerator<IndexedPack> {
-    for (const folder of FOLDERS) {
-      for await (const object of this.#storage.list(`${folder}/`)) {
-        const hash = hashOfKey(object.key);
-        if (hash === undefined || index.hasPack(hash)) continue;
-        signal?.throwIfAborted();
-        const pack = await this.readPackDirectory(folder, hash, object.size).catch(() => undefined);
-        if (pack !== undefined) yield pack;
-      }
-    }
+  /** The packs that an index file names. */
+  #decode(hash: Buffer, bytes: Uint8Array): IndexedPack[] {
+    if (!sha256(bytes).equals(hash)) throw new BackupError('DATA_DAMAGED', 'its name is not its SHA-256');
+    return decodeIndex(openObject(this.#keys, OBJECT_KIND.index, bytes)).packs;
   }
 
   async readPackDirectory(folder: Folder, hash: Buffer, size: number): Promise<IndexedPack> {
@@ -154,5 +158,36 @@ export class IndexStore {
     const written = await this.write(packs, old);
     for (const key of files) if (key !== written) await this.#storage.delete(key);
     return written;
+  }
+
+  /**
+   * One file in place of these, which says what they say; those that are gone or cannot be read are left out. `assertHeld` throws
+   * when someone may have replaced the index meanwhile: the new file then goes again, and the old ones stay.
+   */
+  async mergeFiles(keys: readonly string[], assertHeld: () => Promise<void>, signal?: AbortSignal): Promise<void> {
+    const packs = new Map<string, IndexedPack>();
+    const merged: string[] = [];
+    for (const key of keys) {
+      signal?.throwIfAborted();
+      const hash = hashOfKey(key);
+      if (hash === undefined) continue;
+      try {
+        for (const pack of this.#decode(hash, await this.#storage.get(key))) packs.set(pack.hash.toString('hex'), pack);
+        merged.push(key);
+      } catch {
+        // Whoever loads the index says so.
+      }
+    }
+    if (merged.length < 2) return;
+    await assertHeld();
+    const replaced = merged.map((key) => hashOfKey(key)).filter((hash) => hash !== undefined);
+    const written = await this.write([...packs.values()], replaced);
+    try {
+      await assertHeld();
+    } catch (error) {
+      if (written !== undefined) await this.#storage.delete(written);
+      throw error;
+    }
+    for (const key of merged) if (key !== written) await this.#storage.delete(key);
   }
 }

@@ -1,4 +1,5 @@
 export { Repository, type InitOptions, type OpenOptions } from './repository.ts';
+export { mergeIndex } from './index-merge.ts';
 export { ManifestStore, isAbsent, type ManifestListing } from './manifest-store.ts';
 export { LeaseStore, NO_LEASE, type Lease, type LeaseRequest, type LeaseState, type LeaseView } from './leases.ts';
 export { isAlive, thisProcess, type LeaseOwner } from './owner.ts';

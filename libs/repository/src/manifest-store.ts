@@ -10,8 +10,8 @@ export interface ManifestListing {
   damaged: { name: string; reason: string }[];
   /** Published but never acknowledged: they do not count until they were checked. */
   unconfirmed: Manifest[];
-  /** One copy is missing or damaged and the other is good. */
-  repairable: { name: string; missing: 'first' | 'second' }[];
+  /** The first copy is missing or damaged and the second is good. */
+  repairable: { name: string }[];
 }
 
 /** The two copies of each manifest; their order is the commit of a backup (FORMAT.md section 2). */
@@ -27,21 +27,66 @@ export class ManifestStore {
 
   /** Every backup, newest first. */
   async list(signal?: AbortSignal): Promise<ManifestListing> {
-    const first = new Set<string>();
-    const second = new Set<string>();
-    // The second copies are listed first: a backup that is published meanwhile then shows as unconfirmed, never as damaged.
-    for await (const object of this.#storage.list('manifests/')) addName(second, object.key);
-    for await (const object of this.#storage.list('')) addName(first, object.key);
+    const { first, second } = await this.#copies();
     const listing: ManifestListing = { manifests: [], damaged: [], unconfirmed: [], repairable: [] };
     for (const name of new Set([...first, ...second])) {
       signal?.throwIfAborted();
       await this.#classify(name, first.has(name), second.has(name), listing);
     }
-    const newestFirst = (a: Manifest, b: Manifest): number =>
-      Date.parse(b.createdAt) - Date.parse(a.createdAt) || (a.id < b.id ? 1 : -1);
     listing.manifests.sort(newestFirst);
     listing.unconfirmed.sort(newestFirst);
     return listing;
+  }
+
+  /**
+   * The backups that count, newest first, each read when it is asked for: who needs the newest does not pay for all. They come in
+   * the order in which their second copies were written; where one is younger than it can be, as in a repository that was copied
+   * without its times, all are read and come in the order of `list`.
+   */
+  async *newestFirst(signal?: AbortSignal): AsyncGenerator<Manifest> {
+    const written: { name: string; at: number }[] = [];
+    for await (const { key, modifiedAt: at } of this.#storage.list('manifests/')) {
+      const name = nameOfManifestKey(key);
+      if (name !== undefined) written.push({ name, at });
+    }
+    written.sort((a, b) => b.at - a.at);
+    const told = new Set<string>();
+    for (let next = 0; next < written.length;) {
+      const { at: youngest = 0 } = written[next] ?? {};
+      const listing: ManifestListing = { manifests: [], damaged: [], unconfirmed: [], repairable: [] };
+      for (
+        let one = written[next];
+        one !== undefined && youngest - one.at <= FILE_TIME_GRAIN_MS;
+        one = written[++next]
+      ) {
+        signal?.throwIfAborted();
+        await this.#classify(one.name, true, true, listing);
+      }
+      const odd = listing.manifests.some(({ finishedAt }) => !(youngest - Date.parse(finishedAt) < COPIED_AFTER_MS));
+      for (const manifest of odd ? (await this.list(signal)).manifests : listing.manifests.sort(newestFirst)) {
+        if (told.has(manifest.name)) continue;
+        told.add(manifest.name);
+        yield manifest;
+      }
+      if (odd) return;
+    }
+  }
+
+  /** As `list` tells it, but only by the backups of which a copy is missing: the others are not read. */
+  async unsettled(): Promise<Pick<ManifestListing, 'unconfirmed' | 'repairable'>> {
+    const { first, second } = await this.#copies();
+    const listing: ManifestListing = { manifests: [], damaged: [], unconfirmed: [], repairable: [] };
+    for (const name of first) if (!second.has(name)) await this.#classify(name, true, false, listing);
+    for (const name of second) if (!first.has(name)) await this.#classify(name, false, true, listing);
+    listing.unconfirmed.sort(newestFirst);
+    return listing;
+  }
+
+  /** Names of both copies. */
+  async #copies(): Promise<{ first: Set<string>; second: Set<string> }> {
+    // The second copies are listed first: a backup that is published meanwhile then shows as unconfirmed, never as damaged.
+    const second = namesIn(await this.#storage.keys('manifests/'));
+    return { first: namesIn(await this.#storage.keys('')), second };
   }
 
   async #classify(name: string, hasFirst: boolean, hasSecond: boolean, listing: ManifestListing): Promise<void> {
@@ -55,10 +100,18 @@ export class ManifestStore {
     if (one === undefined && two === undefined) return;
     if (two !== undefined && !('reason' in two)) {
       listing.manifests.push(two);
-      listing.repairable.push({ name, missing: 'first' });
+      listing.repairable.push({ name });
       return;
     }
     listing.damaged.push({ name, reason: one?.reason ?? two?.reason ?? 'unknown' });
+  }
+
+  /** As `decodeManifest`; the same bytes are decoded once. */
+  decode(bytes: Uint8Array): Manifest {
+    const sum = sha256(bytes).toString('latin1');
+    let manifest = this.#cache.get(sum);
+    if (manifest === undefined) this.#cache.set(sum, (manifest = decodeManifest(this.#keys, bytes)));
+    return manifest;
   }
 
   /** `undefined` when it vanished meanwhile: another process deleted the backup. */
@@ -69,12 +122,9 @@ export class ManifestStore {
     } catch (error) {
       return (await this.#storage.stat(key)) === undefined ? undefined : { reason: toBackupError(error).message };
     }
-    const sum = sha256(bytes).toString('latin1');
     try {
-      const manifest = this.#cache.get(sum) ?? decodeManifest(this.#keys, bytes);
-      if (manifest.name !== name) return { reason: `it is the manifest of "${manifest.name}"` };
-      this.#cache.set(sum, manifest);
-      return manifest;
+      const manifest = this.decode(bytes);
+      return manifest.name === name ? manifest : { reason: `it is the manifest of "${manifest.name}"` };
     } catch (error) {
       const known = toBackupError(error);
       if (known.code === 'FORMAT_TOO_NEW') throw known;
@@ -127,10 +177,17 @@ export class ManifestStore {
 
   /** Names of all backups, confirmed or not. */
   async names(): Promise<string[]> {
-    const names = new Set<string>();
-    for await (const object of this.#storage.list('')) addName(names, object.key);
-    for await (const object of this.#storage.list('manifests/')) addName(names, object.key);
-    return [...names];
+    const { first, second } = await this.#copies();
+    return [...new Set([...first, ...second])];
+  }
+
+  /** Whether this very backup, and not another of its name, is there and counts. */
+  async holds({ name, id }: Pick<Manifest, 'name' | 'id'>): Promise<boolean> {
+    const found = await this.get(name).catch((error: unknown) => {
+      const { code } = toBackupError(error);
+      if (code !== 'BACKUP_NOT_FOUND' && code !== 'MANIFEST_DAMAGED') throw error;
+    });
+    return found?.id === id;
   }
 
   /** Throws NAME_TAKEN when a backup of that name exists in any case. */
@@ -193,9 +250,17 @@ export class ManifestStore {
   }
 }
 
-function addName(names: Set<string>, key: string): void {
-  const name = nameOfManifestKey(key);
-  if (name !== undefined) names.add(name);
+/** The coarsest times that file systems keep (FAT), in ms. */
+const FILE_TIME_GRAIN_MS = 2000;
+/** A manifest is written right after its backup has finished, or its file is a copy. */
+const COPIED_AFTER_MS = 3_600_000;
+
+function namesIn(keys: readonly string[]): Set<string> {
+  return new Set(keys.map(nameOfManifestKey).filter((name) => name !== undefined));
+}
+
+function newestFirst(a: Manifest, b: Manifest): number {
+  return Date.parse(b.createdAt) - Date.parse(a.createdAt) || (a.id < b.id ? 1 : -1);
 }
 
 function nameTaken(name: string): BackupError {

@@ -90,7 +90,7 @@ export class NoteStore {
   /** All notes, those that cannot be read too: who deletes something must know of them. */
   async scan(): Promise<NoteScan> {
     const found: NoteScan = { notes: [], unreadable: [], condemned: [] };
-    for await (const { key } of this.#storage.list('notes/')) {
+    for (const key of await this.#storage.keys('notes/')) {
       const note = this.#cache.get(key) ?? (await this.#read(key));
       if (note === 'unreadable') found.unreadable.push(key);
       else if (note === undefined || note === 'unknown') continue;

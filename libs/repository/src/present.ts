@@ -18,13 +18,18 @@ export async function presentPacks(repository: Repository): Promise<Map<string, 
   return present;
 }
 
+/** Object keys of the packs on the storage. */
+export async function presentKeys({ storage }: Repository): Promise<Set<string>> {
+  const folders = await Promise.all(FOLDERS.map((folder) => storage.keys(`${folder}/`)));
+  return new Set(folders.flat());
+}
+
 /** Indexed packs that are missing, have another size, or are to be avoided. */
-async function missingPacks(repository: Repository, index: BlobIndex, avoid: ReadonlySet<string>): Promise<string[]> {
-  const present = await presentPacks(repository);
+function missingPacks({ index, present }: IndexLoad, avoid: ReadonlySet<string>): string[] {
   const missing: string[] = [];
   for (const pack of index.packs()) {
     const key = packObjectKey(pack.folder, pack.hash);
-    if (present.get(key)?.size !== pack.size || avoid.has(key)) missing.push(key);
+    if (present.get(key) !== pack.size || avoid.has(key)) missing.push(key);
   }
   return missing;
 }
@@ -41,7 +46,7 @@ export async function loadPresent(
   let before: string[] = [];
   for (let round = 1; ; round++) {
     const load = await repository.loadIndex(signal);
-    const missing = await missingPacks(repository, load.index, avoid);
+    const missing = missingPacks(load, avoid);
     if (missing.every((key) => before.includes(key) || avoid.has(key)) || round === ROUNDS_MAX) {
       removePacks(load.index, missing);
       return { load, missing };

@@ -1,5 +1,6 @@
 import { BackupError, throwIfCancelled } from '@foodsave-backup/kernel';
 import { blobLength, type BlobEntry, type IndexedPack, type Manifest } from '@foodsave-backup/format';
+import { aheadOf } from './ahead-of.ts';
 import type { PackRef } from './blob-index.ts';
 import { condemn, readCondemned, type Condemned } from './condemned.ts';
 import { BlobCopier } from './copier.ts';
@@ -164,12 +165,13 @@ class Prune {
     const gone = new Set([...batch].filter((key) => !kept.has(key)));
     const sizes = await presentPacks(this.#repository);
     await this.#replaceIndex(gone, made);
-    for (const key of gone) {
+    const remove = async (key: string): Promise<void> => {
       throwIfCancelled(signal);
-      if (!dryRun) {
-        await assertHeld?.();
-        await this.#repository.storage.delete(key);
-      }
+      if (dryRun) return;
+      await assertHeld?.();
+      await this.#repository.storage.delete(key);
+    };
+    for await (const { item: key } of aheadOf([...gone], DELETED_AT_ONCE, remove)) {
       const size = sizes.get(key)?.size;
       if (size === undefined) continue;
       this.#report.packs++;
@@ -224,6 +226,8 @@ class Prune {
   }
 }
 
+/** Of packs that are deleted at once, the storage syncs their names together. */
+const DELETED_AT_ONCE = 16;
 /** Between a lease's time and that of a file written right after it. */
 const CLOCK_GRAIN_MS = 2000;
 

@@ -192,7 +192,7 @@ describe('manifests', () => {
     await repository.storage.delete('first.json');
     expect(await repository.manifests.list()).toMatchObject({
       manifests: [{ name: 'first' }],
-      repairable: [{ name: 'first', missing: 'first' }],
+      repairable: [{ name: 'first' }],
     });
     expect((await checkRepository(repository, { readData: false })).damaged).toMatchObject([
       { kind: 'manifest', backup: 'first' },

@@ -4,7 +4,7 @@ import { readCondemnedToRely } from './condemned.ts';
 import { BlobCopier } from './copier.ts';
 import { knownDamage } from './known-damage.ts';
 import { packObjectKey } from './layout.ts';
-import { loadPresent, presentPacks, removePacks } from './present.ts';
+import { loadPresent, presentKeys, removePacks } from './present.ts';
 import { holds } from './prune-select.ts';
 import { Marker } from './reachable.ts';
 import type { Repository } from './repository.ts';
@@ -42,7 +42,7 @@ export async function secureBackup(
     const condemned = await readCondemnedToRely(repository);
     const damaged = await knownDamage(repository.notes);
     if (options.relied !== undefined) {
-      const present = await presentPacks(repository);
+      const present = await presentKeys(repository);
       const gone = new Set(
         options.relied.filter((key) => condemned.packs.has(key) || damaged.has(key) || !present.has(key)),
       );

@@ -1,5 +1,5 @@
 import { toBackupError } from '@foodsave-backup/kernel';
-import { decodeManifest, decodeRepositoryFile, encodeRepositoryFile, type Manifest } from '@foodsave-backup/format';
+import { decodeRepositoryFile, encodeRepositoryFile, type Manifest } from '@foodsave-backup/format';
 import { manifestCopyKey, manifestKey, nameOfManifestKey, REPOSITORY_COPY_KEY, REPOSITORY_KEY } from './layout.ts';
 import type { Repository } from './repository.ts';
 
@@ -33,7 +33,7 @@ interface Copy {
 export async function brokenTwins(repository: Repository): Promise<BrokenTwin[]> {
   const broken = await repositoryFiles(repository);
   const confirmed = new Set<string>();
-  for await (const { key } of repository.storage.list('manifests/')) {
+  for (const key of await repository.storage.keys('manifests/')) {
     const name = nameOfManifestKey(key);
     if (name !== undefined) confirmed.add(name);
   }
@@ -73,7 +73,7 @@ function isNewer(a: Manifest | undefined, b: Manifest | undefined): boolean {
   return Date.parse(a.createdAt) > Date.parse(b.createdAt);
 }
 
-async function readCopy({ storage, keys }: Repository, key: string, name: string): Promise<Copy> {
+async function readCopy({ storage, manifests }: Repository, key: string, name: string): Promise<Copy> {
   let bytes: Uint8Array;
   try {
     bytes = await storage.get(key);
@@ -82,7 +82,7 @@ async function readCopy({ storage, keys }: Repository, key: string, name: string
     return { key, reason: there ? toBackupError(error).message : MISSING };
   }
   try {
-    const manifest = decodeManifest(keys, bytes);
+    const manifest = manifests.decode(bytes);
     return manifest.name === name ? { key, bytes, manifest } : { key, bytes, reason: `it is of "${manifest.name}"` };
   } catch (error) {
     const known = toBackupError(error);

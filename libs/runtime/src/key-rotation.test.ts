@@ -65,6 +65,7 @@ function dying(deps: EngineDeps, at: number, when: 'before' | 'after'): { deps: 
         get: (key, range, options) => storage.get(key, range, options),
         stat: (key) => storage.stat(key),
         list: (prefix) => storage.list(prefix),
+        keys: (prefix) => storage.keys(prefix),
         delete: (key) => (changesKeys(key) ? step(() => storage.delete(key)) : storage.delete(key)),
         close: () => storage.close(),
       },

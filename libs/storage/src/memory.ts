@@ -60,12 +60,17 @@ export class MemoryStorage implements StorageBackend {
     return object && { key, size: object.bytes.length, modifiedAt: object.modifiedAt };
   }
 
-  async *list(prefix: string): AsyncGenerator<ObjectInfo> {
+  async keys(prefix: string): Promise<string[]> {
     assertPrefix(prefix);
-    for (const [key, object] of [...this.#objects]) {
-      if (!key.startsWith(prefix) || key.includes('/', prefix.length)) continue;
+    await Promise.resolve();
+    return [...this.#objects.keys()].filter((key) => key.startsWith(prefix) && !key.includes('/', prefix.length));
+  }
+
+  async *list(prefix: string): AsyncGenerator<ObjectInfo> {
+    for (const key of await this.keys(prefix)) {
+      const object = this.#objects.get(key);
       await Promise.resolve();
-      yield { key, size: object.bytes.length, modifiedAt: object.modifiedAt };
+      if (object !== undefined) yield { key, size: object.bytes.length, modifiedAt: object.modifiedAt };
     }
   }
 

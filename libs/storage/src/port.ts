@@ -36,6 +36,9 @@ export interface StorageBackend {
    */
   list(prefix: string): AsyncIterable<ObjectInfo>;
 
+  /** The keys of such a listing, for who needs no more: a medium may have to look at each object for the rest. */
+  keys(prefix: string): Promise<string[]>;
+
   /** Removes the object durably. Removing an absent one is no error. */
   delete(key: string): Promise<void>;
 

@@ -69,6 +69,10 @@ export class CrashStorage implements StorageBackend {
     return this.#read(() => this.#disk.stat(key));
   }
 
+  keys(prefix: string): Promise<string[]> {
+    return this.#read(() => this.#disk.keys(prefix));
+  }
+
   async *list(prefix: string): AsyncGenerator<ObjectInfo> {
     this.#assertPower();
     for await (const info of this.#disk.list(prefix)) {

@@ -116,6 +116,10 @@ class ActorStorage implements StorageBackend {
     yield* infos;
   }
 
+  keys(prefix: string): Promise<string[]> {
+    return this.#pass(() => this.#inner.keys(prefix));
+  }
+
   delete(key: string): Promise<void> {
     return this.#pass(() => this.#inner.delete(key));
   }

@@ -49,6 +49,7 @@ export function altered(backend: StorageBackend, changes: Partial<StorageBackend
     get: (key, range, options) => backend.get(key, range, options),
     stat: (key) => backend.stat(key),
     list: (prefix) => backend.list(prefix),
+    keys: (prefix) => backend.keys(prefix),
     delete: (key) => backend.delete(key),
     close: () => backend.close(),
     ...changes,

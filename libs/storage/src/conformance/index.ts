@@ -186,6 +186,7 @@ function describeListings(s: Subject): void {
     expect(await keysOf(s.backend, 'x/')).toEqual([]);
     expect(await keysOf(s.backend, 'x/y/')).toEqual(['x/y/z']);
     const sizes = (await collect(s.backend.list('index/'))).map((info) => [info.key, info.size]);
+    expect((await s.backend.keys('index/')).sort()).toEqual(sizes.map(([key]) => key).sort());
     expect(sizes.sort()).toEqual([
       ['index/a', 1],
       ['index/b', 2],
@@ -238,6 +239,7 @@ function describeKeys(s: Subject): void {
 
   it.each(INVALID_PREFIXES)('refuses to list %j', async (prefix) => {
     await expect(collect(s.backend.list(prefix))).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
+    await expect(s.backend.keys(prefix)).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
   });
 }
 

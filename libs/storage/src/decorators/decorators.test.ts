@@ -157,6 +157,7 @@ describe('limits', () => {
       get: (key, range, options) => slow(() => memory.get(key, range, options)),
       stat: (key) => slow(() => memory.stat(key)),
       list: (prefix) => memory.list(prefix),
+      keys: (prefix) => memory.keys(prefix),
       delete: (key) => slow(() => memory.delete(key)),
       close: () => memory.close(),
     };

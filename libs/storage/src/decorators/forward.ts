@@ -2,9 +2,9 @@ import type { ByteRange, GetOptions, ObjectInfo, PutOptions, StorageBackend, Sto
 
 export type StorageOperation = 'put' | 'get' | 'stat' | 'list' | 'delete';
 
-/** What surrounds every operation that is one request. `signal` is the caller's, where the operation takes one. */
+/** What surrounds every operation that is one request; `list` with all keys at once. `signal` is the caller's, where the operation takes one. */
 export type Around = <T>(
-  operation: Exclude<StorageOperation, 'list'>,
+  operation: StorageOperation,
   key: string,
   run: () => Promise<T>,
   signal?: AbortSignal,
@@ -44,6 +44,10 @@ export class ForwardingStorage implements StorageBackend {
 
   list(prefix: string): AsyncIterable<ObjectInfo> {
     return this.#list(prefix);
+  }
+
+  keys(prefix: string): Promise<string[]> {
+    return this.#around('list', prefix, () => this.#inner.keys(prefix));
   }
 
   delete(key: string): Promise<void> {

@@ -31,6 +31,7 @@ function limited(ms = 0) {
     get: (key, range, options) => memory.get(key, range, options),
     stat: (key) => memory.stat(key),
     list: (prefix) => memory.list(prefix),
+    keys: (prefix) => memory.keys(prefix),
     delete: (key) => memory.delete(key),
     close: () => memory.close(),
   };

@@ -17,6 +17,8 @@ export class Directories {
   readonly #temporary: TemporaryFiles;
   readonly #ready = new Map<string, Promise<void>>();
   readonly #broken = new Set<string>();
+  /** Syncs that run, and the one that begins after it for all who asked meanwhile. */
+  readonly #syncs = new Map<string, { running: Promise<void>; next?: Promise<void> }>();
 
   constructor(root: string, temporary: TemporaryFiles) {
     this.#root = root;
@@ -47,14 +49,29 @@ export class Directories {
     }
   }
 
-  /** Makes the names in `directory` durable. */
-  async sync(directory: string): Promise<void> {
+  /**
+   * Makes the names in `directory` durable that it has when this is called. Who asks while it is being synced waits for the next
+   * sync, together with all others who do: of many changes at once, each does not take one of its own.
+   */
+  sync(directory: string): Promise<void> {
+    const under = this.#syncs.get(directory);
+    if (under === undefined) return this.#sync(directory);
+    under.next ??= under.running.catch(() => undefined).then(() => this.#sync(directory));
+    return under.next;
+  }
+
+  async #sync(directory: string): Promise<void> {
     this.#assertSound(directory);
+    const running = syncDirectory(directory);
+    const under = { running };
+    this.#syncs.set(directory, under);
     try {
-      await syncDirectory(directory);
+      await running;
     } catch (error) {
       if (error instanceof SyncFailure) this.#broken.add(directory);
       throw error;
+    } finally {
+      if (this.#syncs.get(directory) === under) this.#syncs.delete(directory);
     }
   }
 

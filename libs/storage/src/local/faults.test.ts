@@ -126,6 +126,17 @@ describe('system calls of local storage', () => {
   });
 
   // The third fsync is the file's, after those of the parents of the root and of d; the fourth is of d itself.
+  it('delete of many at once: a few syncs of the directory, each after the names it stands for', async () => {
+    await prepared();
+    for (let i = 0; i < 20; i++) await createLocalStorage(root).put(`d/many-${i}`, Buffer.from('x'));
+    const all = `Promise.all(Array.from({ length: 20 }, (_, i) => storage.delete('d/many-' + i)))`;
+    const { calls } = await trace(root, log, all);
+    const own = calls.filter((call) => call.startsWith('unlink') || call.startsWith('fsync'));
+    expect(own.filter((call) => call.startsWith('unlink'))).toHaveLength(20);
+    expect(own.filter((call) => call.startsWith('fsync')).length).toBeLessThan(20);
+    expect(own.at(-1)).toMatch(/^fsync/);
+  });
+
   it('never tries a failed fsync of the file again, and leaves no part of it', async () => {
     await prepared();
     const { calls, outcome } = await trace(root, log, `storage.put('d/x', body)`, ['fsync:error=EIO:when=3']);

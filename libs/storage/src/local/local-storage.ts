@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs';
-import { constants } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { link, lstat, open, opendir, rename, statfs, unlink } from 'node:fs/promises';
+import { link, lstat, open, readdir, rename, statfs, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Clock } from '@foodsave-backup/kernel';
 import { BackupError, systemClock, systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
@@ -9,12 +9,18 @@ import { notFound } from '../errors.ts';
 import { assertBodySize, assertKey, assertPrefix, isKey, resolveRange } from '../keys.ts';
 import type { ByteRange, GetOptions, ObjectInfo, PutOptions, StorageBackend, StorageCapabilities } from '../port.ts';
 import { Directories } from './directories.ts';
+import { Promptness } from './promptness.ts';
 import { notWritable, readError, SyncFailure, writeError } from './system-errors.ts';
 import { TemporaryFiles } from './temporary.ts';
 import { writeSynced } from './write-synced.ts';
 
 /** Entries of a directory that are looked at together. */
 const LIST_BATCH = 64;
+/** Larger objects, and longer parts of objects, are read through the thread pool, several at a time. */
+const SMALL_BYTES = 64 * 1024;
+const SMALL_RANGE_BYTES = 16 * 1024;
+// Without O_NONBLOCK a FIFO in the place of an object would hang the reader.
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** What the system says of a path at which there is no object: nothing, a file as a folder, a link, a socket, a directory. */
 const ABSENT: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'EISDIR'];
 /** A link may be refused although the directory takes files: FAT, exFAT and some network file systems have none. */
@@ -43,6 +49,7 @@ export class LocalStorage implements StorageBackend {
   readonly location: string;
   readonly #directories: Directories;
   readonly #temporary: TemporaryFiles;
+  readonly #medium: Promptness;
 
   constructor(root: string, options: LocalStorageOptions = {}) {
     if (root === '') {
@@ -51,7 +58,9 @@ export class LocalStorage implements StorageBackend {
       });
     }
     this.location = resolve(root);
-    this.#temporary = new TemporaryFiles(options.clock ?? systemClock);
+    const { clock = systemClock } = options;
+    this.#medium = new Promptness(() => clock.monotonic());
+    this.#temporary = new TemporaryFiles(clock);
     this.#directories = new Directories(this.location, this.#temporary);
   }
 
@@ -116,14 +125,50 @@ export class LocalStorage implements StorageBackend {
   async get(key: string, range?: ByteRange, options: GetOptions = {}): Promise<Uint8Array> {
     assertKey(key);
     throwIfCancelled(options.signal);
+    if ((range?.length ?? 0) <= SMALL_RANGE_BYTES && this.#medium.isPrompt) {
+      const small = this.#medium.inThread(() => this.#getSmall(key, range));
+      if (small !== undefined) return small;
+    }
+    return this.#medium.pooled(() => this.#get(key, range, options));
+  }
+
+  /** Without a promise; `undefined` for a whole object that is not small. */
+  #getSmall(key: string, range: ByteRange | undefined): Uint8Array | undefined {
+    let fd: number;
+    try {
+      fd = openSync(join(this.location, key), READ_FLAGS);
+    } catch (error) {
+      throw this.#unopened(key, error);
+    }
+    try {
+      const info = fstatSync(fd);
+      if (!info.isFile()) throw notFound(key, this.location);
+      if (range === undefined && info.size > SMALL_BYTES) return undefined;
+      const { offset, length } = resolveRange(key, info.size, range);
+      const bytes = new Uint8Array(length);
+      for (let done = 0; done < length;) {
+        const read = readSync(fd, bytes, done, length - done, offset + done);
+        if (read === 0) throw endedEarly({ key, offset, length }, done);
+        done += read;
+      }
+      return bytes;
+    } catch (error) {
+      throw readError(error, this.location);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #unopened(key: string, error: unknown): BackupError {
+    return isOneOf(ABSENT, error) ? notFound(key, this.location, error) : readError(error, this.location);
+  }
+
+  async #get(key: string, range: ByteRange | undefined, options: GetOptions): Promise<Uint8Array> {
     let handle: FileHandle;
     try {
-      // Without O_NONBLOCK a FIFO in the place of an object would hang the reader.
-      const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-      handle = await open(join(this.location, key), flags);
+      handle = await open(join(this.location, key), READ_FLAGS);
     } catch (error) {
-      if (isOneOf(ABSENT, error)) throw notFound(key, this.location, error);
-      throw readError(error, this.location);
+      throw this.#unopened(key, error);
     }
     try {
       const info = await handle.stat();
@@ -139,40 +184,54 @@ export class LocalStorage implements StorageBackend {
 
   async stat(key: string): Promise<ObjectInfo | undefined> {
     assertKey(key);
-    return this.#info(key);
-  }
-
-  async #info(key: string): Promise<ObjectInfo | undefined> {
-    try {
-      const info = await lstat(join(this.location, key));
-      return info.isFile() ? { key, size: info.size, modifiedAt: Math.floor(info.mtimeMs) } : undefined;
-    } catch (error) {
-      if (isOneOf(ABSENT, error)) return undefined;
-      throw readError(error, this.location);
-    }
+    const [info] = await this.#infos([key]);
+    return info;
   }
 
   async *list(prefix: string): AsyncGenerator<ObjectInfo> {
+    const keys = await this.#maybeKeys(prefix, true);
+    for (let at = 0; at < keys.length; at += LIST_BATCH) {
+      for (const info of await this.#infos(keys.slice(at, at + LIST_BATCH))) yield info;
+    }
+  }
+
+  keys(prefix: string): Promise<string[]> {
+    return this.#maybeKeys(prefix, false);
+  }
+
+  /** Of a file system that tells no types, also what is no object, if `unsure`; else each of those is looked at. */
+  async #maybeKeys(prefix: string, unsure: boolean): Promise<string[]> {
     assertPrefix(prefix);
     try {
-      const directory = await opendir(join(this.location, prefix), { bufferSize: LIST_BATCH });
-      let batch: string[] = [];
-      for await (const entry of directory) {
-        if (isObject(entry, prefix)) batch.push(prefix + entry.name);
-        if (batch.length < LIST_BATCH) continue;
-        yield* await this.#infos(batch);
-        batch = [];
+      const path = join(this.location, prefix);
+      const entries = await this.#medium.pooled(() => readdir(path, { withFileTypes: true }));
+      const keys: string[] = [];
+      for (const entry of entries) {
+        if (!isObject(entry, prefix)) continue;
+        const key = prefix + entry.name;
+        if (unsure || entry.isFile() || (await this.stat(key)) !== undefined) keys.push(key);
       }
-      yield* await this.#infos(batch);
+      return keys;
     } catch (error) {
-      if (isOneOf(ABSENT, error)) return;
+      if (isOneOf(ABSENT, error)) return [];
       throw readError(error, this.location);
     }
   }
 
+  /** What is at these keys, without those at which no object is. */
   async #infos(keys: readonly string[]): Promise<ObjectInfo[]> {
-    const infos = await Promise.all(keys.map((key) => this.#info(key)));
-    return infos.filter((info) => info !== undefined);
+    const paths = keys.map((key) => join(this.location, key));
+    try {
+      const stats = this.#medium.isPrompt
+        ? this.#medium.inThread(() => paths.map((path) => unlessAbsent(() => lstatSync(path))))
+        : await this.#medium.pooled(() => Promise.all(paths.map((path) => lstat(path).catch(ifAbsent))));
+      return keys.flatMap((key, i) => {
+        const info = stats[i];
+        return info?.isFile() === true ? [{ key, size: info.size, modifiedAt: Math.floor(info.mtimeMs) }] : [];
+      });
+    } catch (error) {
+      throw readError(error, this.location);
+    }
   }
 
   async delete(key: string): Promise<void> {
@@ -193,6 +252,20 @@ export class LocalStorage implements StorageBackend {
   close(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+/** What `look` finds at a path, or `undefined` when no object can be there. */
+function unlessAbsent<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    ifAbsent(error);
+    return undefined;
+  }
+}
+
+function ifAbsent(error: unknown): undefined {
+  if (!isOneOf(ABSENT, error)) throw error;
 }
 
 /** Bytes that this user may still write to the file system of `root`, or of its nearest parent that exists. */
@@ -232,13 +305,15 @@ async function readExactly(
   const bytes = into !== undefined && into.length >= length ? into.subarray(0, length) : new Uint8Array(length);
   for (let done = 0; done < length;) {
     const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
-    if (bytesRead === 0) {
-      throw new BackupError('IO_ERROR', `Object ${key} ended ${length - done} bytes early while it was read`, {
-        hint: 'Something other than this software changes the files of the repository. Run check.',
-        details: { key, offset, length },
-      });
-    }
+    if (bytesRead === 0) throw endedEarly({ key, offset, length }, done);
     done += bytesRead;
   }
   return bytes;
+}
+
+function endedEarly({ key, offset, length }: ByteRange & { key: string }, done: number): BackupError {
+  return new BackupError('IO_ERROR', `Object ${key} ended ${length - done} bytes early while it was read`, {
+    hint: 'Something other than this software changes the files of the repository. Run check.',
+    details: { key, offset, length },
+  });
 }
