@@ -32,7 +32,7 @@ describe('key files', () => {
   it('give the master key to the secret, however it was typed', async () => {
     expect(await unwrapMasterKey(file, SECRET, REPOSITORY)).toEqual(MASTER);
     expect(await unwrapMasterKey(file, `\n ${SECRET}\t\r\n`, REPOSITORY)).toEqual(MASTER);
-    expect(parseKeyFile(file)).toMatchObject({ ...INFO, kdf: { N: 2 ** 15, r: 8, p: 1 } });
+    expect(parseKeyFile(file)).toMatchObject({ ...INFO, kdf: { N: 2 ** 10, r: 8, p: 1 } });
   });
 
   it('stay closed for another secret and another repository', async () => {

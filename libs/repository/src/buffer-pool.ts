@@ -2,11 +2,13 @@ import { alignedBuffer } from '@foodsave-backup/kernel';
 
 const MIB = 1024 * 1024;
 /** Bytes; smaller ones are not worth keeping. */
-const LEAST = MIB / 4;
+const LEAST = MIB / 64;
 /** From here on sizes grow by this: packs are closed at 8 MiB and whatever their last blob adds. */
 const STEP = 4 * MIB;
 /** What a frame takes when it is encrypted, and more: a frame of 1 MiB fits into a buffer of that size, sealed too. */
 const SLACK = 4096;
+/** A smaller length does not take what a frame of 1 MiB could: nothing larger than this. */
+const SMALL = MIB / 4;
 /** Bytes that wait for a next use, of all sizes up to `STEP` together. */
 const KEPT = 32 * MIB;
 /** Larger ones, which are packs, that wait for a next use. */
@@ -25,6 +27,7 @@ export class BufferPool {
   take(length: number): Buffer {
     const size = sizeFor(length);
     // What an earlier phase has left is resident already, also where it is larger than need be.
+    const most = size < SMALL ? SMALL : STEP;
     for (let fits = size; ; fits = (fits - SLACK) * 2 + SLACK) {
       const free = this.#free.get(fits)?.pop();
       if (free !== undefined) {
@@ -33,7 +36,7 @@ export class BufferPool {
       }
       // A pack is written past the page cache.
       if (isLarge(fits)) return alignedBuffer(size).subarray(0, length);
-      if (fits >= STEP) return Buffer.allocUnsafeSlow(size).subarray(0, length);
+      if (fits >= most) return Buffer.allocUnsafeSlow(size).subarray(0, length);
     }
   }
 

@@ -39,7 +39,7 @@ const control = own.func('int EVP_CIPHER_CTX_ctrl(void *, int, int, const uint8_
 /** EVP_CTRL_AEAD_SET_TAG of evp.h. */
 const SET_TAG = 0x11;
 /** From here on memory is used again. Bytes. */
-const POOLED = 128 * 1024;
+const POOLED = 16 * 1024;
 const NOTHING = Buffer.alloc(TAG_BYTES);
 
 /** What `sealOfFrame` gives. */

@@ -102,9 +102,9 @@ export class Metadata {
    */
   applyToDescriptor(fd: number, kind: EntryKind, meta: EntryMeta): void {
     if (this.policy.owner) fchownSync(fd, meta.uid, meta.gid);
-    this.applyXattrs(fd, meta, 'before mode');
+    const more = this.applyXattrs(fd, meta, 'before mode');
     fchmodSync(fd, restoredMode(kind, meta.mode, this.policy));
-    this.applyXattrs(fd, meta, 'after mode');
+    if (more) this.applyXattrs(fd, meta, 'after mode');
     if (this.native) {
       this.native.setTimes(fd, meta.mtimeNs);
       return;
@@ -137,23 +137,24 @@ export class Metadata {
 
   private async applyToLink(target: string | Buffer, meta: EntryMeta): Promise<void> {
     if (this.policy.owner) await lchown(target, meta.uid, meta.gid);
-    this.applyXattrs(target, meta, 'before mode');
-    this.applyXattrs(target, meta, 'after mode');
+    if (this.applyXattrs(target, meta, 'before mode')) this.applyXattrs(target, meta, 'after mode');
     await setTimesWith(this.native, target, meta.mtimeNs);
   }
 
-  private applyXattrs(place: Place, meta: EntryMeta, phase: 'before mode' | 'after mode'): void {
+  /** False when there is nothing to do after the mode. */
+  private applyXattrs(place: Place, meta: EntryMeta, phase: 'before mode' | 'after mode'): boolean {
     const { xattrs } = meta;
-    if (xattrs === undefined) return;
+    if (xattrs === undefined) return false;
     if (!this.native) {
-      if (xattrs.length > 0 && phase === 'before mode') this.lost.unread++;
-      return;
+      if (xattrs.length > 0) this.lost.unread++;
+      return false;
     }
     const wanted = restoredXattrs(xattrs, this.policy.specialModes);
-    applyXattrs(this.native, place, wanted, phase, (name) => {
+    const more = applyXattrs(this.native, place, wanted, phase, (name) => {
       this.lost.attribute(name);
     });
-    if (phase === 'after mode' && wanted.length < xattrs.length) this.lost.capabilities++;
+    if (phase === 'before mode' && wanted.length < xattrs.length) this.lost.capabilities++;
+    return more;
   }
 
   /** To be told of each file whose setuid or setgid bit the backup has. */

@@ -1,3 +1,4 @@
+import { hash as hashOnce } from 'node:crypto';
 import { closeSync, constants, fsync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { lstat, open, readlink, symlink, unlink, type FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
@@ -60,9 +61,8 @@ export async function writeFileAt(path: string, entry: RestoreEntry, options: Wr
 
 /** Compares before anything is created, and then makes the file without going to another thread for each step. */
 async function writeSmallAt(path: string, entry: RestoreEntry, options: WriteOptions): Promise<number> {
-  const buffer = spare.pop() ?? Buffer.allocUnsafeSlow(SMALL_BYTES);
+  const { content, release } = await collect(entry, options.signal);
   try {
-    const content = await collect(entry, buffer, options.signal);
     const target = fsPath(path);
     const fd = openSync(target, NEW_FILE, 0o600);
     try {
@@ -81,30 +81,74 @@ async function writeSmallAt(path: string, entry: RestoreEntry, options: WriteOpt
     }
     return content.length;
   } finally {
-    spare.push(buffer);
+    await release();
   }
 }
 
-/** The whole content, at the start of `into`. */
-async function collect(entry: RestoreEntry, into: Buffer, signal: AbortSignal): Promise<Buffer> {
+/** A content in memory, which is used again after `release`. */
+interface Collected {
+  content: Uint8Array;
+  release: () => Promise<unknown>;
+}
+
+/** The whole content, compared with what the entry says of it. One that comes in one piece is not copied. */
+async function collect(entry: RestoreEntry, signal: AbortSignal): Promise<Collected> {
   if (!entry.content) throw damaged(entry.path, 'its content is missing');
-  let length = 0;
-  for await (const piece of entry.content({ holes: true, reuse: true })) {
+  const pieces = entry.content({ holes: true, reuse: true })[Symbol.asyncIterator]();
+  try {
+    const first = await pieces.next();
     throwIfCancelled(signal);
+    if (first.done !== true && !isHole(first.value) && first.value.length === entry.size) {
+      assertWhole(entry, first.value);
+      // The piece is valid until the next one is asked for.
+      return { content: first.value, release: async () => pieces.return?.() };
+    }
+    const buffer = spare.pop() ?? Buffer.allocUnsafeSlow(SMALL_BYTES);
+    try {
+      const content = await collectInto(entry, buffer, { first, pieces }, signal);
+      assertWhole(entry, content);
+      return { content, release: () => Promise.resolve(spare.push(buffer)) };
+    } catch (error) {
+      spare.push(buffer);
+      throw error;
+    }
+  } catch (error) {
+    await pieces.return?.();
+    throw error;
+  }
+}
+
+async function collectInto(
+  entry: RestoreEntry,
+  into: Buffer,
+  { first, pieces }: { first: IteratorResult<Piece>; pieces: AsyncIterator<Piece> },
+  signal: AbortSignal,
+): Promise<Buffer> {
+  let length = 0;
+  for (let next = first; next.done !== true; next = await pieces.next()) {
+    throwIfCancelled(signal);
+    const piece = next.value;
     const bytes = isHole(piece) ? piece.hole : piece.length;
     if (length + bytes > entry.size) throw damaged(entry.path, `it has more than ${entry.size} bytes`);
     if (isHole(piece)) into.fill(0, length, length + bytes);
     else into.set(piece, length);
     length += bytes;
   }
-  const content = into.subarray(0, length);
-  const hash = hashLike(entry);
-  hash.update(content);
-  assertContent(entry, hash, length);
-  return content;
+  return into.subarray(0, length);
 }
 
-function writeSmall(fd: number, content: Buffer): void {
+function assertWhole(entry: RestoreEntry, content: Uint8Array): void {
+  const { sha256 } = entry;
+  if (sha256 === undefined || content.length !== entry.size) {
+    const hash = hashLike(entry);
+    hash.update(content);
+    assertContent(entry, hash, content.length);
+  } else if (Buffer.compare(hashOnce('sha256', content, 'buffer'), sha256) !== 0) {
+    throw damaged(entry.path, 'its SHA-256 does not match');
+  }
+}
+
+function writeSmall(fd: number, content: Uint8Array): void {
   let end = 0;
   for (const [from, to] of dataRuns(content)) {
     for (let at = from; at < to;) at += writeSync(fd, content, at, to - at, at);

@@ -63,14 +63,17 @@ function phaseOf(name: string): Phase {
   return name.startsWith('user.') ? 'before mode' : 'after mode';
 }
 
-/** Makes the kept attributes of a phase exactly `wanted`. `unset` hears the name of each that cannot be set. */
+/**
+ * Makes the kept attributes of a phase exactly `wanted`. `unset` hears the name of each that cannot be set. False when there is nothing
+ * to do in the other phase: none are wanted, and none were there.
+ */
 export function applyXattrs(
   native: NativeFs,
   place: Place,
   wanted: readonly Xattr[],
   phase: Phase,
   unset: (name: string) => void,
-): void {
+): boolean {
   const attempt = (name: string, call: () => void): void => {
     try {
       call();
@@ -79,8 +82,10 @@ export function applyXattrs(
       unset(name);
     }
   };
+  let found = false;
   for (const raw of native.listXattrs(place)) {
     const name = decodeName(raw);
+    found ||= isKept(name);
     if (!isKept(name) || phaseOf(name) !== phase || wanted.some((one) => one.name === name)) continue;
     attempt(name, () => {
       native.removeXattr(place, raw);
@@ -93,4 +98,5 @@ export function applyXattrs(
       if (native.getXattr(place, raw)?.equals(value) !== true) native.setXattr(place, raw, value);
     });
   }
+  return found || wanted.length > 0;
 }
