@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import type { Estimate } from '@foodsave-backup/component';
 import type { ManifestComponent } from '@foodsave-backup/repository';
 import type { CaptureProgress } from './capture.ts';
@@ -54,7 +53,7 @@ async function lookAt(
   signal: AbortSignal,
 ): Promise<Estimate | undefined> {
   const found = { bytes: 0, entries: 0 };
-  await setTimeout(LOOK_AFTER_MS, undefined, { signal }).catch(() => undefined);
+  await deps.clock.sleep(LOOK_AFTER_MS, signal).catch(() => undefined);
   for (const spec of specs) {
     if (signal.aborted) return undefined;
     try {

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { BLOB_KIND, isWhole, type TreeEntry } from '@foodsave-backup/format';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { BLOB_KIND, isWhole, sha256, type TreeEntry } from '@foodsave-backup/format';
 import { BackupError, isHole, type Piece } from '@foodsave-backup/kernel';
 import { describe, expect, it } from 'vitest';
 import { readPieces, repairPacks, type BlobReader } from './index.ts';
@@ -18,6 +18,10 @@ import {
 
 const expected = JSON.parse(readFileSync(join(GOLDEN, 'expected.json'), 'utf8')) as Expected;
 const NAMES = Object.keys(expected.repositories);
+
+/** Others may be added beside them. */
+const FROZEN = ['plain', 'encrypted', 'punched', 'damaged'];
+const FROZEN_SHA256 = '65dcacc5844ece446683fdfddf8f79ebb484febde0df085fbeb78a5cc3aa7bc8';
 
 const isBelow = (path: string, parent: string): boolean =>
   parent === '/' || path === parent || path.startsWith(`${parent}/`);
@@ -41,6 +45,16 @@ async function readEntry(blobs: BlobReader, entry: TreeEntry): Promise<ExpectedE
 }
 
 describe('golden repositories', () => {
+  it('are those of the frozen format, byte for byte', () => {
+    const files = readdirSync(GOLDEN, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name !== 'expected.json')
+      .map((entry) => relative(GOLDEN, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
+      .filter((path) => FROZEN.some((folder) => path.startsWith(`${folder}/`)))
+      .sort();
+    const lines = files.map((path) => `${path} ${sha256(readFileSync(join(GOLDEN, path))).toString('hex')}\n`);
+    expect(sha256(Buffer.from(lines.join(''))).toString('hex')).toBe(FROZEN_SHA256);
+  });
+
   it('are three whole ones and at least ten damaged ones, and hold what this page of code says', () => {
     const damaged = NAMES.filter((name) => name.startsWith('damaged/'));
     expect(NAMES.filter((name) => !damaged.includes(name))).toEqual(['plain', 'encrypted', 'punched']);

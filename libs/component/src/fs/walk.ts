@@ -279,7 +279,7 @@ export class TreeWalk {
           begun.push(prepared);
         }
         const first = await (begun[0] as Promise<Prepared>);
-        begun.shift();
+        void begun.shift();
         read.push(first);
         const prepared = (await first.read?.()) ?? first;
         read[read.length - 1] = prepared;

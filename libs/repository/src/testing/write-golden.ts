@@ -1,7 +1,9 @@
-// Writes the golden repositories and what is expected of them. Run it when the format changes, and read what changes in expected.json:
+// Writes golden repositories that are not there yet, and what is expected of all. Those that are there are of a frozen format and stay.
+// Read what changes in expected.json:
 //
 //   node --conditions=@foodsave-backup/source libs/repository/src/testing/write-golden.ts
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { keysOf, SECRET } from './backups.ts';
 import { expectedEntry, GOLDEN, judge, loadGolden, makeGolden, TREES, type Expected } from './golden.ts';
@@ -12,9 +14,8 @@ for (const [name, files] of Object.entries(TREES)) {
     Object.entries(files).map(([path, content]) => [path, expectedEntry(content)]),
   );
 }
-await rm(GOLDEN, { recursive: true, force: true });
 for (const [folder, { storage, encrypted }] of await makeGolden()) {
-  for (const key of await keysOf(storage)) {
+  for (const key of existsSync(join(GOLDEN, folder)) ? [] : await keysOf(storage)) {
     const path = join(GOLDEN, folder, key);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, await storage.get(key));
