@@ -111,7 +111,7 @@ interface OpenedSource {
 }
 
 /** Sources that are captured at once: while one waits for a process of its own, another is stored. */
-const LANES = Number(process.env['LANES'] ?? 2);
+const LANES = 2;
 
 /**
  * Captures components, each compared with what `before` says of it in the newest backup. A failure of a source is part of the
