@@ -221,9 +221,9 @@ export class BlobWriter {
     return size === undefined ? raw : { length, hash, codec: CODEC.zstd, data: into.subarray(0, size) };
   }
 
-  /** Who compresses is behind whoever reads, as with `zstd --adapt`: a first backup is, one of a night is not. */
+  /** Somebody waits for room, as who compresses is behind whoever reads: in a first backup, seldom in one of a night. */
   #hurries(): boolean {
-    return this.#inFlight > IN_FLIGHT_MAX / 2;
+    return this.#entering > 0;
   }
 
   /** Incompressible data (photos, archives) is found out by three samples, so that zstd does not read all of it for nothing. */
