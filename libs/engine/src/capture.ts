@@ -27,6 +27,8 @@ export class CaptureProgress {
   doneFiles = 0;
   /** Absent while nobody knows. */
   totals: { bytes: number; files: number } | undefined;
+  /** Called whenever something was done. */
+  told: (() => void) | undefined;
   #component = '';
   #current = '';
 
@@ -60,6 +62,7 @@ export class CaptureProgress {
   }
 
   #tell(): void {
+    this.told?.();
     this.#context.progress({
       phase: 'capture',
       component: this.#component,

@@ -24,8 +24,12 @@ function jobOf(
   };
 }
 
+/** A capture that goes on until somebody has found out how much there is. */
 async function untilKnown(progress: CaptureProgress): Promise<void> {
-  for (let i = 0; progress.totals === undefined && i < 600; i++) await setTimeout(25);
+  for (let i = 0; progress.totals === undefined && i < 600; i++) {
+    progress.add(1);
+    await setTimeout(25);
+  }
 }
 
 const before = { sizeBytes: 1000, files: 3, directories: 2, links: 1 };

@@ -33,13 +33,20 @@ export async function withEstimate<T>(job: Estimating, progress: CaptureProgress
     return work();
   }
   const stop = new AbortController();
-  const looked = lookAt(job, unknown, stop.signal).then((found) => {
-    if (found === undefined) return;
-    progress.totals = { bytes: sum.bytes + found.bytes, files: sum.files + found.entries };
-  });
+  const { clock } = job.deps;
+  const started = clock.monotonic();
+  let looked: Promise<void> | undefined;
+  progress.told = () => {
+    if (looked !== undefined || clock.monotonic() - started < LOOK_AFTER_MS) return;
+    looked = lookAt(job, unknown, stop.signal).then((found) => {
+      if (found === undefined) return;
+      progress.totals = { bytes: sum.bytes + found.bytes, files: sum.files + found.entries };
+    });
+  };
   try {
     return await work();
   } finally {
+    progress.told = undefined;
     stop.abort();
     // It uses the scratch directory too.
     await looked;
@@ -53,7 +60,6 @@ async function lookAt(
   signal: AbortSignal,
 ): Promise<Estimate | undefined> {
   const found = { bytes: 0, entries: 0 };
-  await deps.clock.sleep(LOOK_AFTER_MS, signal).catch(() => undefined);
   for (const spec of specs) {
     if (signal.aborted) return undefined;
     try {
