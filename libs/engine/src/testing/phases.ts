@@ -82,7 +82,7 @@ const DELETE: readonly Phase[] = [
   start('lease'),
   { name: 'second copy', begins: writesBelow('backups/manifests') },
   { name: 'first copy', begins: removesManifest, gate: true },
-  { name: 'prune', begins: ({ name, path }) => name === 'opendir' && path === 'backups/manifests/', gate: true },
+  { name: 'prune', begins: ({ name, path }) => name === 'readdir' && path === 'backups/manifests/', gate: true },
   RELEASE,
 ];
 
