@@ -1,8 +1,9 @@
 import { createCipheriv, hash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import Database from 'better-sqlite3';
+import { alignedBuffer } from '@foodsave-backup/kernel';
 import { noise } from './data.ts';
 import { dropCaches } from './measure.ts';
 
@@ -22,11 +23,27 @@ function rateOver(ms: number, bytes: number, work: () => void): number {
   return done / ((performance.now() - started) / 1000);
 }
 
-function writeAndSync(path: string, piece: Buffer, pieces: number): void {
-  const file = openSync(path, 'w');
+function writeAndSync(path: string, piece: Buffer, pieces: number, flags: number | string = 'w'): void {
+  const file = openSync(path, flags);
   for (let i = 0; i < pieces; i++) writeSync(file, piece);
   fsyncSync(file);
   closeSync(file);
+}
+
+/** Bytes that a second of processor writes: through the page cache, or past it; undefined where the file system does not do that. */
+function writtenBySecond(path: string, piece: Buffer, direct: boolean): number | undefined {
+  const { O_DIRECT = 0, O_WRONLY, O_CREAT, O_TRUNC } = constants as typeof constants & { O_DIRECT?: number };
+  if (direct && O_DIRECT === 0) return undefined;
+  // Pages that a file had before are cheaper than fresh ones.
+  rmSync(path, { force: true });
+  const before = process.cpuUsage();
+  try {
+    writeAndSync(path, piece, FILE_PIECES, O_WRONLY | O_CREAT | O_TRUNC | (direct ? O_DIRECT : 0));
+  } catch {
+    return undefined;
+  }
+  const { user, system } = process.cpuUsage(before);
+  return (FILE_PIECES * piece.length) / ((user + system) / 1e6);
 }
 
 function readWhole(path: string, into: Buffer): void {
@@ -86,6 +103,15 @@ export async function machineLimits(scratch: string, ms = 1000): Promise<Record<
       writeAndSync(path, plain, 16);
     }),
   };
+  const page = alignedBuffer(PIECE);
+  plain.copy(page);
+  for (const [name, direct] of [
+    ['writing through the page cache, processor only', false],
+    ['writing past the page cache, processor only', true],
+  ] as const) {
+    const bytes = writtenBySecond(path, page, direct);
+    if (bytes !== undefined) limits[name] = bytes;
+  }
   writeAndSync(path, plain, FILE_PIECES);
   const cold = coldReadRate(path);
   if (cold !== undefined) limits['disk, read cold'] = cold;

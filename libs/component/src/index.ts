@@ -11,6 +11,7 @@ export * from './fs/read.ts';
 export * from './fs/walk.ts';
 export * from './fs/restore.ts';
 export { hashFile } from './fs/write-file.ts';
+export { readFully } from './fs/read-fully.ts';
 export { openDirect } from './fs/open-direct.ts';
 export { fileSwaps, recoverLiveRestores, recoverStages, type RecoveredStage } from './fs/stage-recovery.ts';
 export { loadNative } from './fs/native-load.ts';

@@ -1,9 +1,8 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { assert, BackupError } from '@foodsave-backup/kernel';
-import { PAGE_HASH_BYTES, SourceMoved, type HashedPages } from '@foodsave-backup/component';
+import { PAGE_HASH_BYTES, readFully, SourceMoved, type HashedPages } from '@foodsave-backup/component';
 import type { SqliteChild } from './child/client.ts';
 import { HEADER_BYTES, parseHeader } from './header.ts';
-import { readFully } from './read-fully.ts';
 
 /** The bytes of one state of a database. */
 export interface CapturedBytes {

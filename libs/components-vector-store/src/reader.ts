@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
-import { fsPath, openDirect } from '@foodsave-backup/component';
+import { fsPath, openDirect, readFully } from '@foodsave-backup/component';
 import { alignedBuffer, DIRECT_UNIT } from '@foodsave-backup/kernel';
 
 /** Random access to captured or restored bytes. */
@@ -37,7 +37,9 @@ export async function fileReader(path: string, { direct = false }: FileReaderOpt
       size: stats.size,
       read: async (offset, length, into) => {
         const bytes = length < DIRECT_LEAST ? undefined : await past?.read(offset, length, into);
-        return bytes ?? readFully(handle, offset, length, into);
+        if (bytes !== undefined) return bytes;
+        const buffer = into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
+        return buffer.subarray(0, await readFully(handle, buffer, offset));
       },
       close: async () => {
         await past?.close();
@@ -84,22 +86,6 @@ class DirectReader {
   close(): Promise<void> {
     return this.#file.close();
   }
-}
-
-async function readFully(
-  handle: FileHandle,
-  offset: number,
-  length: number,
-  into: Uint8Array | undefined,
-): Promise<Uint8Array> {
-  const buffer = into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
-  let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return buffer.subarray(0, filled);
 }
 
 /** Bytes in memory. */

@@ -1,3 +1,5 @@
+import { systemErrorCode } from './errors.ts';
+
 /** Bytes: what the memory, the offset and the length of a direct read or write are multiples of. The largest that disks ask for. */
 export const DIRECT_UNIT = 4096;
 
@@ -22,4 +24,11 @@ export function alignedBuffer(bytes: number): Buffer {
 /** Whether it lies in memory that `alignedBuffer` gave, at a multiple of `DIRECT_UNIT`. */
 export function isAligned(view: Uint8Array): boolean {
   return view.byteOffset % DIRECT_UNIT === 0 && aligned.has(view.buffer);
+}
+
+const REFUSALS: readonly string[] = ['EINVAL', 'EOPNOTSUPP', 'ENOTSUP'];
+
+/** What file systems say that do not write past the page cache, or not in these units. */
+export function refusesDirect(error: unknown): boolean {
+  return REFUSALS.includes(systemErrorCode(error) ?? '');
 }

@@ -18,7 +18,7 @@ const SELDOM = 16;
 /**
  * The chunks that a large file had in the newest backup. Where they are still there, one behind the other, they need not be looked for:
  * a cut depends on nothing but the bytes from the cut before it, so that a chunk with the same bytes ends where it ended. It
- * costs a hash, which has to be made anyway, and spares the search, which takes three times as long.
+ * costs a hash, which has to be made anyway, and spares the search, which looks at each byte by itself.
  */
 export class ExpectedChunks {
   readonly #keys: RepositoryKeys;

@@ -13,10 +13,26 @@ export const own = koffi.load(null);
 export const newCipher = own.func('void *EVP_CIPHER_CTX_new()') as () => Context;
 export const aes256Gcm = (own.func('void *EVP_aes_256_gcm()') as () => Context)();
 
-export type InitCipher = (...args: [Context, Context | null, null, Uint8Array, Uint8Array]) => number;
-export type UpdateCipher = (...args: [Context, Uint8Array | null, number[], Uint8Array, number]) => number;
-export type FinalCipher = (...args: [Context, Uint8Array, number[]]) => number;
-export type ControlCipher = (...args: [Context, number, number, Uint8Array]) => number;
+type Init = (...args: [Context, Context | null, null, Uint8Array, Uint8Array]) => number;
+type Update = AsyncCall<[Context, Uint8Array | null, number[], Uint8Array, number]>;
+type Final = (...args: [Context, Uint8Array, number[]]) => number;
+type Control = (...args: [Context, number, number, Uint8Array]) => number;
+
+/** The four steps of an authenticated cipher; `control` gets the tag, or sets it. */
+export function cipherCalls(way: 'Encrypt' | 'Decrypt'): {
+  init: Init;
+  update: Update;
+  final: Final;
+  control: Control;
+} {
+  const tag = way === 'Encrypt' ? '_Out_ uint8_t *' : 'const uint8_t *';
+  return {
+    init: own.func(`int EVP_${way}Init_ex(void *, void *, void *, const uint8_t *, const uint8_t *)`) as Init,
+    update: own.func(`int EVP_${way}Update(void *, _Out_ uint8_t *, _Out_ int *, const uint8_t *, int)`) as Update,
+    final: own.func(`int EVP_${way}Final_ex(void *, _Out_ uint8_t *, _Out_ int *)`) as Final,
+    control: own.func(`int EVP_CIPHER_CTX_ctrl(void *, int, int, ${tag})`) as Control,
+  };
+}
 
 const HASH_BYTES = 32;
 const sha: AsyncCall<[Uint8Array, number, Uint8Array]> = own.func(

@@ -4,27 +4,19 @@ import type { FrameCodec, Sealing } from './codec.ts';
 import {
   aes256Gcm,
   called,
+  cipherCalls,
   nativeSha256,
   newCipher,
   own,
   type AsyncCall,
   type Context,
-  type ControlCipher,
-  type FinalCipher,
-  type InitCipher,
-  type UpdateCipher,
 } from './native-calls.ts';
 
 const createContext = own.func('void *ZSTD_createCCtx()') as () => Context;
 const zstd: AsyncCall<[Context, Uint8Array, number, Uint8Array, number, number]> = own.func(
   'int64_t ZSTD_compressCCtx(void *, _Out_ uint8_t *, size_t, const uint8_t *, size_t, int)',
 );
-const init = own.func('int EVP_EncryptInit_ex(void *, void *, void *, const uint8_t *, const uint8_t *)') as InitCipher;
-const update = own.func(
-  'int EVP_EncryptUpdate(void *, _Out_ uint8_t *, _Out_ int *, const uint8_t *, int)',
-) as UpdateCipher;
-const final = own.func('int EVP_EncryptFinal_ex(void *, _Out_ uint8_t *, _Out_ int *)') as FinalCipher;
-const control = own.func('int EVP_CIPHER_CTX_ctrl(void *, int, int, _Out_ uint8_t *)') as ControlCipher;
+const { init, update, final, control } = cipherCalls('Encrypt');
 
 /** EVP_CTRL_AEAD_GET_TAG of evp.h. */
 const GET_TAG = 0x10;

@@ -14,27 +14,19 @@ import type { FrameDecoder } from './frame-decoder.ts';
 import {
   aes256Gcm,
   called,
+  cipherCalls,
   nativeSha256,
   newCipher,
   own,
   type AsyncCall,
   type Context,
-  type ControlCipher,
-  type FinalCipher,
-  type InitCipher,
-  type UpdateCipher,
 } from './native-calls.ts';
 
 const createContext = own.func('void *ZSTD_createDCtx()') as () => Context;
 const zstd: AsyncCall<[Context, Uint8Array, number, Uint8Array, number]> = own.func(
   'int64_t ZSTD_decompressDCtx(void *, _Out_ uint8_t *, size_t, const uint8_t *, size_t)',
 );
-const init = own.func('int EVP_DecryptInit_ex(void *, void *, void *, const uint8_t *, const uint8_t *)') as InitCipher;
-const update = own.func(
-  'int EVP_DecryptUpdate(void *, _Out_ uint8_t *, _Out_ int *, const uint8_t *, int)',
-) as UpdateCipher & AsyncCall<Parameters<UpdateCipher>>;
-const final = own.func('int EVP_DecryptFinal_ex(void *, _Out_ uint8_t *, _Out_ int *)') as FinalCipher;
-const control = own.func('int EVP_CIPHER_CTX_ctrl(void *, int, int, const uint8_t *)') as ControlCipher;
+const { init, update, final, control } = cipherCalls('Decrypt');
 
 /** EVP_CTRL_AEAD_SET_TAG of evp.h. */
 const SET_TAG = 0x11;

@@ -1,13 +1,11 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { alignedBuffer, BackupError, DIRECT_UNIT, isHole, systemErrorCode, type Piece } from '@foodsave-backup/kernel';
+import { alignedBuffer, BackupError, DIRECT_UNIT, isHole, refusesDirect, type Piece } from '@foodsave-backup/kernel';
 import { openDirect } from './open-direct.ts';
 import { dataRuns } from './zero-runs.ts';
 
 /** Bytes that are written at once. */
 const STEP_BYTES = 2 * 1024 * 1024;
-/** What file systems say that do not write past the page cache, or not in these units. */
-const NOT_DIRECT: readonly string[] = ['EINVAL', 'EOPNOTSUPP', 'ENOTSUP'];
 /** Buffers of `STEP_BYTES` that nobody uses now. */
 const spare: Buffer[] = [];
 
@@ -99,7 +97,7 @@ export class LargeWriter {
         // What follows would not begin at a unit.
         if (done % DIRECT_UNIT !== 0) return false;
       } catch (error) {
-        if (!NOT_DIRECT.includes(systemErrorCode(error) ?? '')) throw error;
+        if (!refusesDirect(error)) throw error;
         await this.#direct.close();
         this.#direct = undefined;
         return false;

@@ -278,8 +278,7 @@ export class TreeWalk {
           prepared.catch(() => undefined);
           begun.push(prepared);
         }
-        const first = await (begun[0] as Promise<Prepared>);
-        void begun.shift();
+        const first = await (begun.shift() as Promise<Prepared>);
         read.push(first);
         const prepared = (await first.read?.()) ?? first;
         read[read.length - 1] = prepared;

@@ -1,6 +1,6 @@
 import { open, rm } from 'node:fs/promises';
+import { readFully } from '@foodsave-backup/component';
 import { parseHeader } from '../header.ts';
-import { readFully } from '../read-fully.ts';
 import type { SqliteBinding } from './binding.ts';
 import { captureDatabase } from './capture.ts';
 import { readHeader, removeSidecars } from './files.ts';

@@ -4,7 +4,7 @@ const PROMPT_MS = 10;
 const TRUST_MS = 20;
 
 /**
- * Whether a medium answers at once. A question that goes through the thread pool and back costs ten times what the kernel takes for
+ * Whether a medium answers at once. A question that goes through the thread pool and back costs many times what the kernel takes for
  * it; one that is asked in this thread stops the whole process for as long as the medium takes. So the medium is asked through the
  * pool, and in this thread only for a moment after it has answered quickly: a dead or slow one holds up nothing but who asks,
  * and whoever asks a thousand times lets others have their turn in between.

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
-import { BackupError, DIRECT_UNIT, isAligned, systemErrorCode, throwIfCancelled } from '@foodsave-backup/kernel';
+import { BackupError, DIRECT_UNIT, isAligned, refusesDirect, throwIfCancelled } from '@foodsave-backup/kernel';
 import { SyncFailure } from './system-errors.ts';
 
 /** The flag of open(2), 0 where the system has none. */
@@ -8,13 +8,11 @@ const O_DIRECT = (constants as { O_DIRECT?: number }).O_DIRECT ?? 0;
 const FILE_MODE = 0o600;
 /** Smaller ones are written through the page cache: a direct write waits for the disk. Bytes. */
 const DIRECT_LEAST = 1024 * 1024;
-/** What file systems say that know no direct writes, or want them otherwise. */
-const NOT_DIRECT: readonly string[] = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP'];
 
 /**
  * Makes the new file `path` with these bytes, mode 0600, and syncs it. What is large and lies at a page of memory goes past the page
  * cache where the file system can: nobody reads a pack soon, the cache belongs to the application, and copying into it costs
- * up to 2 s of processor for each GB.
+ * many times the processor: `npm run bench` ends with both.
  */
 export async function writeSynced(path: string, body: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
   const made = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
@@ -26,7 +24,7 @@ export async function writeSynced(path: string, body: Uint8Array, signal: AbortS
     direct = await open(path, made | O_DIRECT, FILE_MODE);
     written = await writeDirectly(direct, body);
   } catch (error) {
-    if (!NOT_DIRECT.includes(systemErrorCode(error) ?? '')) throw error;
+    if (!refusesDirect(error)) throw error;
   } finally {
     await direct?.close();
   }
