@@ -32,13 +32,14 @@ function writeAndSync(path: string, piece: Buffer, pieces: number, flags: number
 
 /** Bytes that a second of processor writes: through the page cache, or past it; undefined where the file system does not do that. */
 function writtenBySecond(path: string, piece: Buffer, direct: boolean): number | undefined {
-  const { O_DIRECT = 0, O_WRONLY, O_CREAT, O_TRUNC } = constants as typeof constants & { O_DIRECT?: number };
-  if (direct && O_DIRECT === 0) return undefined;
+  const { O_WRONLY, O_CREAT, O_TRUNC } = constants;
+  const { O_DIRECT } = constants as { O_DIRECT?: number };
+  if (direct && O_DIRECT === undefined) return undefined;
   // Pages that a file had before are cheaper than fresh ones.
   rmSync(path, { force: true });
   const before = process.cpuUsage();
   try {
-    writeAndSync(path, piece, FILE_PIECES, O_WRONLY | O_CREAT | O_TRUNC | (direct ? O_DIRECT : 0));
+    writeAndSync(path, piece, FILE_PIECES, O_WRONLY | O_CREAT | O_TRUNC | (direct ? (O_DIRECT ?? 0) : 0));
   } catch {
     return undefined;
   }
